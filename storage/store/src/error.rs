@@ -1,0 +1,38 @@
+//! Why the store could not do what it was asked.
+
+use facteur_model::MailboxName;
+
+/// Why a call on the store failed. One `reply_for` per session maps it to the wire.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such mailbox: IMAP `NO [NONEXISTENT]` (RFC 5530 §3), `[TRYCREATE]` for APPEND and COPY.
+    #[error("mailbox {0} does not exist")]
+    NoMailbox(MailboxName),
+    /// IMAP `NO [ALREADYEXISTS]`.
+    #[error("mailbox {0} exists already")]
+    MailboxExists(MailboxName),
+    /// Not allowed by the protocol or by the store: `NO [CANNOT]`, with the reason.
+    #[error("{0}")]
+    Cannot(&'static str),
+    /// The message is gone: expunged meanwhile.
+    #[error("message is gone")]
+    Gone,
+    /// SMTP `452 4.2.2` or `552 5.2.2`, IMAP `NO [OVERQUOTA]` (RFC 9208 §4.1).
+    #[error("account is over its quota")]
+    OverQuota,
+    /// No such script: ManageSieve `NO (NONEXISTENT)`.
+    #[error("no such script")]
+    NoScript,
+    /// ManageSieve `NO (ALREADYEXISTS)`, `NO (ACTIVE)`.
+    #[error("{0}")]
+    Script(&'static str),
+    /// Temporary: SMTP `451 4.3.0`, IMAP `NO [SERVERBUG]`/`[UNAVAILABLE]`. The cause is for the log.
+    #[error("mail store failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// No space left: SMTP `452 4.3.1`, IMAP `NO [UNAVAILABLE]`.
+    #[error("no space left for mail")]
+    NoSpace,
+    /// The index could not be read or written; it is rebuilt.
+    #[error("index failed: {0}")]
+    Index(String),
+}
