@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::ListenerSpec;
+use crate::{ListenerSpec, Tls, TlsMode, limits::Permit};
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,15 @@ impl Peer {
     }
 }
 
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inet(address) => write!(f, "{address}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
 /// What TLS agreed on; for Received and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {
@@ -56,10 +65,12 @@ pub enum Stream {
     Unix(tokio::net::UnixStream),
     /// TLS over TCP.
     Tls(Box<tokio_rustls::server::TlsStream<tokio::net::TcpStream>>),
+    /// Nothing any more: a TLS handshake failed. Reads end at once, writes fail.
+    Closed,
 }
 
 macro_rules! each {
-    ($self:expr, $stream:ident => $call:expr) => {
+    ($self:expr, $stream:ident => $call:expr, closed => $closed:expr) => {
         match $self.get_mut() {
             Stream::Tcp($stream) => {
                 let $stream = Pin::new($stream);
@@ -73,6 +84,7 @@ macro_rules! each {
                 let $stream = Pin::new($stream.as_mut());
                 $call
             }
+            Stream::Closed => Poll::Ready($closed),
         }
     };
 }
@@ -83,7 +95,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_read(cx, buf))
+        each!(self, stream => stream.poll_read(cx, buf), closed => Ok(()))
     }
 }
 
@@ -93,27 +105,28 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write(cx, bytes))
+        each!(self, stream => stream.poll_write(cx, bytes), closed => Err(io::ErrorKind::NotConnected.into()))
     }
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write_vectored(cx, bytes))
+        each!(self, stream => stream.poll_write_vectored(cx, bytes), closed => Err(io::ErrorKind::NotConnected.into()))
     }
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Tcp(s) => s.is_write_vectored(),
             Self::Unix(s) => s.is_write_vectored(),
             Self::Tls(s) => s.is_write_vectored(),
+            Self::Closed => false,
         }
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_flush(cx))
+        each!(self, stream => stream.poll_flush(cx), closed => Ok(()))
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_shutdown(cx))
+        each!(self, stream => stream.poll_shutdown(cx), closed => Ok(()))
     }
 }
 
@@ -155,12 +168,41 @@ pub struct Connection {
     pub listener: Arc<ListenerSpec>,
     /// Whether the server is stopping.
     pub drain: Drain,
+    /// What STARTTLS needs.
+    pub(crate) starttls: Option<Tls>,
+    /// Its place among the connections that are allowed at once; goes with it.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl Connection {
+    /// One that came in by no listener of this process, for tests and programs that bring their own
+    /// socket. It counts against no limit; `starttls` is what STARTTLS would use.
+    pub fn new(
+        id: u64,
+        stream: Stream,
+        peer: Peer,
+        listener: Arc<ListenerSpec>,
+        drain: Drain,
+        starttls: Option<Tls>,
+    ) -> Self {
+        Self {
+            id,
+            stream,
+            peer,
+            local: None,
+            tls: None,
+            listener,
+            drain,
+            starttls,
+            permit: None,
+        }
+    }
+
     /// Whether STARTTLS can be offered.
     pub fn can_start_tls(&self) -> bool {
-        todo!()
+        self.listener.tls == TlsMode::StartTls
+            && self.starttls.is_some()
+            && matches!(self.stream, Stream::Tcp(_))
     }
 
     /// Turns the stream to TLS after the go-ahead was written. The caller has dropped whatever it
@@ -169,6 +211,24 @@ impl Connection {
     /// # Errors
     /// When the handshake fails: the connection is of no use then.
     pub async fn start_tls(&mut self) -> io::Result<()> {
-        todo!()
+        let Some(tls) = self.starttls.clone() else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        self.handshake(&tls).await
+    }
+
+    pub(crate) async fn handshake(&mut self, tls: &Tls) -> io::Result<()> {
+        match std::mem::replace(&mut self.stream, Stream::Closed) {
+            Stream::Tcp(tcp) => {
+                let (stream, info) = tls.accept(tcp).await?;
+                self.stream = Stream::Tls(Box::new(stream));
+                self.tls = Some(info);
+                Ok(())
+            }
+            other => {
+                self.stream = other;
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
     }
 }

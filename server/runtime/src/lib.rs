@@ -3,8 +3,17 @@
 
 mod bridge;
 mod connection;
+mod limits;
 mod listener;
+mod proxy;
+mod server;
+mod socket;
+mod tls;
 
 pub use bridge::Bridge;
 pub use connection::{Connection, Drain, Peer, Stream, TlsInfo};
+pub use limits::{LimitOptions, Refused};
 pub use listener::{ListenerSpec, Protocol, Service, TlsMode};
+pub use server::{ListenError, OpenListener, Server, ServerOptions, Wanted};
+pub use socket::{BadAddress, ListenAddress, ListenSocket};
+pub use tls::{CertificateSource, MinProtocol, Tls, TlsError, TlsOptions, self_signed};
