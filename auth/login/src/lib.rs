@@ -5,7 +5,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use facteur_address::Address;
-use facteur_directory::AccountRecord;
+use facteur_directory::{AccountRecord, Directory};
+use facteur_sasl::Credentials;
 use facteur_wire::Secret;
 
 /// One try to log in.
@@ -21,6 +22,19 @@ pub struct Attempt {
     pub peer: Option<IpAddr>,
     /// For the log: `imap`, `submission`, …
     pub service: &'static str,
+}
+
+impl Attempt {
+    /// What a SASL exchange yielded.
+    pub fn new(credentials: Credentials, peer: Option<IpAddr>, service: &'static str) -> Self {
+        Self {
+            authentication_identity: credentials.authentication_identity,
+            authorization_identity: credentials.authorization_identity,
+            password: credentials.password,
+            peer,
+            service,
+        }
+    }
 }
 
 /// Why a login failed.
@@ -41,6 +55,11 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
+    /// Verifies against `directory`.
+    pub fn new(_directory: Arc<dyn Directory>) -> Self {
+        todo!()
+    }
+
     /// Verifies one. Failures take their time here (throttling): the caller just waits.
     pub async fn login(&self, _attempt: Attempt) -> Result<Arc<AccountRecord>, LoginError> {
         todo!()
