@@ -1,1 +1,70 @@
-//! facteur-disk.
+//! The one module that touches files.
+//!
+//! Everything the storage crates do to a disk goes through a [`Disk`], so that a test can make any
+//! one call fail, or "kill" the process before it ([`Disk::failing`], [`Disk::crashing`]). What the
+//! bytes mean belongs to the callers. Calls map one to one onto system calls; a call that makes,
+//! moves or removes a name does **not** sync the folder: callers say [`Disk::sync_dir`] when they
+//! need it, and [`Disk::write_atomically`] does all of it.
+
+mod faults;
+mod file;
+mod names;
+
+pub use faults::Faults;
+pub use file::DiskFile;
+pub use names::{Entry, EntryKind, Lock};
+
+use std::{io, sync::Arc};
+
+/// Access to the file system. Clones are cheap and share the same faults.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    faults: Option<Arc<Faults>>,
+}
+
+impl Disk {
+    /// The real disk, without faults.
+    pub fn real() -> Self {
+        Self::default()
+    }
+
+    /// For tests: a disk whose `call`-th call (from 0) fails with `kind`, and no other.
+    pub fn failing(call: u64, kind: io::ErrorKind) -> (Self, Arc<Faults>) {
+        Self::with(Faults::failing(call, kind))
+    }
+
+    /// For tests: a disk on which the process is killed just before call `call` (from 0): that call
+    /// and all later ones do nothing and fail. A write that is killed may leave its first half.
+    pub fn crashing(call: u64) -> (Self, Arc<Faults>) {
+        Self::with(Faults::crashing(call))
+    }
+
+    fn with(faults: Faults) -> (Self, Arc<Faults>) {
+        let faults = Arc::new(faults);
+        let disk = Self {
+            faults: Some(Arc::clone(&faults)),
+        };
+        (disk, faults)
+    }
+
+    /// A point at which a fault may strike work that does not go through this module (SQLite's).
+    /// `name` is what [`Faults::log`] shows.
+    ///
+    /// # Errors
+    /// Only the injected fault.
+    #[inline]
+    pub fn point(&self, name: &'static str) -> io::Result<()> {
+        match &self.faults {
+            None => Ok(()),
+            Some(faults) => faults.strike(name),
+        }
+    }
+}
+
+/// Whether an error says that there is no room: `ENOSPC`, or the file system's own quota.
+pub fn is_no_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

@@ -1,0 +1,300 @@
+//! Open files.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::Disk;
+
+/// An open file. Reads and writes advance its own position unless they name an offset.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    disk: Disk,
+}
+
+impl Disk {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As `open(2)`; a symbolic link is followed.
+    pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        self.point("open")?;
+        Ok(self.wrap(File::open(path)?))
+    }
+
+    /// Opens a file that exists for reading and writing.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn open_to_change(&self, path: &Path) -> io::Result<DiskFile> {
+        self.point("open")?;
+        let mut options = OpenOptions::new();
+        Ok(self.wrap(options.read(true).write(true).open(path)?))
+    }
+
+    /// Makes a file that must not exist, for reading and writing, readable by its owner only.
+    ///
+    /// # Errors
+    /// As `open(2)`, [`io::ErrorKind::AlreadyExists`] among them.
+    pub fn create_new(&self, path: &Path) -> io::Result<DiskFile> {
+        self.point("create")?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        Ok(self.wrap(options.open(path)?))
+    }
+
+    /// Opens a file for appending, making it when it is missing.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn append(&self, path: &Path) -> io::Result<DiskFile> {
+        self.point("open")?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        Ok(self.wrap(options.open(path)?))
+    }
+
+    /// A file without a name in the folder `dir`: it goes when it is closed.
+    ///
+    /// # Errors
+    /// As `open(2)` with `O_TMPFILE`; file systems without it get a named file that is unlinked.
+    pub fn anonymous(&self, dir: &Path) -> io::Result<DiskFile> {
+        use rustix::fs::{Mode, OFlags};
+        self.point("create")?;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => Ok(self.wrap(File::from(fd))),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
+                let path = dir.join(format!("anonymous.{}", crate::names::unique()));
+                let file = self.create_new(&path)?;
+                self.unlink(&path)?;
+                Ok(file)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// A file's whole content.
+    ///
+    /// # Errors
+    /// As `open(2)` and `read(2)`.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = self.open(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn wrap(&self, file: File) -> DiskFile {
+        DiskFile {
+            file,
+            disk: self.clone(),
+        }
+    }
+}
+
+impl DiskFile {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Last modification, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    pub fn modified(&self) -> io::Result<i64> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(self.file.metadata()?.mtime())
+    }
+
+    /// Sets the last modification, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As `futimens(2)`.
+    pub fn set_modified(&self, unix: i64) -> io::Result<()> {
+        self.disk.point("set_modified")?;
+        let distance = Duration::from_secs(unix.unsigned_abs());
+        let time = if unix < 0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        };
+        self.file.set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// Makes its content and size durable: `fdatasync(2)`.
+    ///
+    /// # Errors
+    /// After one, what was written before may be lost: never try again on the same file.
+    pub fn sync_data(&self) -> io::Result<()> {
+        self.disk.point("sync_data")?;
+        self.file.sync_data()
+    }
+
+    /// Makes its content and all its attributes durable: `fsync(2)`.
+    ///
+    /// # Errors
+    /// After one, what was written before may be lost: never try again on the same file.
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.disk.point("sync_all")?;
+        self.file.sync_all()
+    }
+
+    /// Cuts or extends it.
+    ///
+    /// # Errors
+    /// As `ftruncate(2)`.
+    pub fn set_len(&self, size: u64) -> io::Result<()> {
+        self.disk.point("truncate")?;
+        self.file.set_len(size)
+    }
+
+    /// Reads up to `bytes.len()` bytes at `offset`.
+    ///
+    /// # Errors
+    /// As `pread(2)`.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.point("read")?;
+        loop {
+            match self.file.read_at(bytes, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Fills `bytes` from `offset`.
+    ///
+    /// # Errors
+    /// As `pread(2)`; [`io::ErrorKind::UnexpectedEof`] when the file is shorter.
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.point("read")?;
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// As `pwrite(2)`.
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if let Err(fault) = self.disk.point("write") {
+            self.tear(bytes, Some(offset));
+            return Err(fault);
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Appends `size` bytes of `from`, beginning at `offset` there, at this file's position, without
+    /// bringing them into the process where the file system can.
+    ///
+    /// # Errors
+    /// As `copy_file_range(2)`; [`io::ErrorKind::UnexpectedEof`] when `from` is shorter.
+    pub fn copy_range(&mut self, from: &DiskFile, offset: u64, size: u64) -> io::Result<()> {
+        self.disk.point("copy")?;
+        let (mut at, mut left) = (offset, size);
+        while left > 0 {
+            let most = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
+            let copied = rustix::fs::copy_file_range(
+                &from.file,
+                Some(&mut at),
+                &self.file,
+                None,
+                most,
+            );
+            match copied {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => left = left.saturating_sub(n as u64),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(
+                    rustix::io::Errno::XDEV
+                    | rustix::io::Errno::INVAL
+                    | rustix::io::Errno::NOSYS
+                    | rustix::io::Errno::OPNOTSUPP,
+                ) => return self.copy_by_hand(from, at, left),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_by_hand(&mut self, from: &DiskFile, mut at: u64, mut left: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        while left > 0 {
+            let most = usize::try_from(left).map_or(buffer.len(), |n| n.min(buffer.len()));
+            let space = buffer.get_mut(..most).unwrap_or_default();
+            let n = from.read_at(space, at)?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.file.write_all(space.get(..n).unwrap_or_default())?;
+            at += n as u64;
+            left -= n as u64;
+        }
+        Ok(())
+    }
+
+    /// The plain file, for readers that send or map it.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    /// The plain file, for readers that map it.
+    pub fn as_file(&self) -> &File {
+        &self.file
+    }
+
+    /// What a kill in the middle of a write leaves.
+    fn tear(&self, bytes: &[u8], offset: Option<u64>) {
+        let died_now = self
+            .disk
+            .faults
+            .as_ref()
+            .is_some_and(|faults| faults.dead() && faults.calls() == faults.first_fatal_call());
+        if !died_now {
+            return;
+        }
+        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        let _ = match offset {
+            Some(offset) => self.file.write_all_at(half, offset),
+            None => (&self.file).write_all(half),
+        };
+    }
+}
+
+impl Read for DiskFile {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.disk.point("read")?;
+        self.file.read(bytes)
+    }
+}
+
+impl Write for DiskFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(fault) = self.disk.point("write") {
+            self.tear(bytes, None);
+            return Err(fault);
+        }
+        self.file.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        if let Err(fault) = self.disk.point("write") {
+            self.tear(slices.first().map(|s| &**s).unwrap_or_default(), None);
+            return Err(fault);
+        }
+        self.file.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
