@@ -61,7 +61,7 @@ impl MailboxName {
         }
         if levels
             .iter()
-            .any(|level| matches!(*level, "." | ".." | "dbox-Mails"))
+            .any(|level| matches!(*level, "." | ".." | "dbox-Mails" | "uidvalidity"))
         {
             return Err(MailboxNameError::Reserved);
         }
