@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{ListenerSpec, Tls, TlsMode, limits::Permit};
+use crate::{ListenerSpec, Tls, TlsMode};
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,8 +170,6 @@ pub struct Connection {
     pub drain: Drain,
     /// What STARTTLS needs.
     pub(crate) starttls: Option<Tls>,
-    /// Its place among the connections that are allowed at once; goes with it.
-    pub(crate) permit: Option<Permit>,
 }
 
 impl Connection {
@@ -194,7 +192,6 @@ impl Connection {
             listener,
             drain,
             starttls,
-            permit: None,
         }
     }
 

@@ -343,21 +343,25 @@ fn start(shared: &Arc<Shared>, binding: &Arc<Binding>, stream: Stream, peer: Pee
             TlsMode::StartTls => Some(shared.tls.clone()),
             TlsMode::None | TlsMode::Implicit => None,
         },
-        permit: Some(permit),
     };
     let (task, binding) = (Arc::clone(shared), Arc::clone(binding));
     shared.connections.spawn(async move {
         let kill = task.kill.clone();
         tokio::select! {
-            () = serve(task, binding, connection) => {}
+            () = serve(task, binding, connection, permit) => {}
             () = kill.cancelled() => {}
         }
     });
 }
 
-async fn serve(shared: Arc<Shared>, binding: Arc<Binding>, mut connection: Connection) {
+async fn serve(
+    shared: Arc<Shared>,
+    binding: Arc<Binding>,
+    mut connection: Connection,
+    mut permit: Permit,
+) {
     // Boxed, so that an idle session does not carry what only its beginning needs.
-    if let Err(error) = Box::pin(prepare(&shared, &mut connection)).await {
+    if let Err(error) = Box::pin(prepare(&shared, &mut connection, &mut permit)).await {
         tracing::info!(
             listener = %binding.spec.name, peer = %connection.peer, %error,
             "connection ended before it began"
@@ -374,7 +378,11 @@ async fn serve(shared: Arc<Shared>, binding: Arc<Binding>, mut connection: Conne
 }
 
 /// Everything before the session's first byte.
-async fn prepare(shared: &Shared, connection: &mut Connection) -> io::Result<()> {
+async fn prepare(
+    shared: &Shared,
+    connection: &mut Connection,
+    permit: &mut Permit,
+) -> io::Result<()> {
     let spec = Arc::clone(&connection.listener);
     if let Stream::Tcp(tcp) = &mut connection.stream {
         tcp.set_nodelay(true)?;
@@ -385,8 +393,8 @@ async fn prepare(shared: &Shared, connection: &mut Connection) -> io::Result<()>
             connection.local = local.or(connection.local);
         }
     }
-    if let (Some(permit), Some(ip)) = (&mut connection.permit, connection.peer.ip()) {
-        Permit::count(permit, ip).map_err(|refused| {
+    if let Some(ip) = connection.peer.ip() {
+        permit.count(ip).map_err(|refused| {
             shared.refusals.log(&spec, connection.peer, refused);
             turn_away(&connection.stream, spec.protocol, spec.tls);
             io::Error::other(refused)

@@ -352,8 +352,11 @@ pub fn self_signed(hosts: &[String]) -> Result<CertificateSource, rcgen::Error> 
             .distinguished_name
             .push(rcgen::DnType::CommonName, host.as_str());
     }
-    // Clients that are told to trust it take it as its own authority.
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    // Not an authority: clients that are told to trust it accept it as it is, and some refuse a
+    // server that presents an authority's certificate.
+    parameters.is_ca = rcgen::IsCa::ExplicitNoCa;
+    parameters.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let now = SystemTime::now();
     parameters.not_before = now
         .checked_sub(Duration::from_secs(24 * 3600))
