@@ -23,7 +23,7 @@ pub enum AddressError {
     /// The local part breaks RFC 5321 §4.1.2.
     #[error("local part is malformed")]
     Local,
-    /// Local part over 64 octets (RFC 5321 §4.5.3.1.1).
+    /// Local part over [`Address::MAX_LOCAL_LEN`].
     #[error("local part is too long")]
     TooLong,
     /// The domain is none.
@@ -32,8 +32,9 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// Longest local part in octets (RFC 5321 §4.5.3.1.1).
-    pub const MAX_LOCAL_LEN: usize = 64;
+    /// Longest local part in octets. RFC 5321 §4.5.3.1.1 asks for 64 at least; the reverse-paths that
+    /// mailing lists and forwarders make (VERP, SRS) are often longer, and refusing them loses mail.
+    pub const MAX_LOCAL_LEN: usize = 192;
 
     /// Parses `local@domain`, dot-string or quoted-string (RFC 5321 §4.1.2), UTF-8 allowed
     /// (RFC 6531 §3.3).
@@ -58,7 +59,7 @@ impl Address {
         if local.len() > Self::MAX_LOCAL_LEN {
             return Err(AddressError::TooLong);
         }
-        if local.chars().any(char::is_control) {
+        if local.is_empty() || local.chars().any(char::is_control) {
             return Err(AddressError::Local);
         }
         Ok(Self {
@@ -184,6 +185,7 @@ mod tests {
             ".a@c",
             "a b@c",
             "\"a@c",
+            "\"\"@c",
             "a@-c",
             "a@c..d",
             "a@[300.1.1.1]",

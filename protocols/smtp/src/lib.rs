@@ -1,1 +1,15 @@
-//! facteur-smtp.
+//! SMTP (RFC 5321), submission (RFC 6409) and LMTP (RFC 2033): what is said on the wire, without
+//! sockets or clocks.
+//!
+//! [`server`] is the side that receives. Shared by both sides: [`Command`] with its paths and
+//! parameters, [`Reply`] and [`EnhancedStatus`], and the dot-stuffing of [`dot`]. Who may send
+//! what to whom is `facteur-intake`'s.
+
+pub mod command;
+pub mod dot;
+mod reply;
+mod status;
+
+pub use command::Command;
+pub use reply::{MalformedReply, Reply, ReplyReader};
+pub use status::EnhancedStatus;
