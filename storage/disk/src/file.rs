@@ -128,7 +128,8 @@ impl DiskFile {
         } else {
             UNIX_EPOCH.checked_add(distance)
         };
-        self.file.set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
+        self.file
+            .set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
     }
 
     /// Makes its content and size durable: `fdatasync(2)`.
@@ -203,13 +204,8 @@ impl DiskFile {
         let (mut at, mut left) = (offset, size);
         while left > 0 {
             let most = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
-            let copied = rustix::fs::copy_file_range(
-                &from.file,
-                Some(&mut at),
-                &self.file,
-                None,
-                most,
-            );
+            let copied =
+                rustix::fs::copy_file_range(&from.file, Some(&mut at), &self.file, None, most);
             match copied {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => left = left.saturating_sub(n as u64),

@@ -94,6 +94,9 @@ pub struct Entry {
     pub attempts: u32,
     /// Kept back by the operator (`facteur queue hold`).
     pub held: bool,
+    /// The sender was told that it is late (Postfix's delay_warning_time).
+    #[serde(default)]
+    pub delay_warned: bool,
 }
 
 /// One final destination.

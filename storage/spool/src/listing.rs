@@ -1,0 +1,110 @@
+//! Going through everything in the spool.
+
+use tracing::{error, warn};
+
+use crate::{
+    Entry, QueueId, Spool, SpoolError,
+    spool::{MESSAGE, SHARDS},
+};
+
+/// The entries of the spool, each read when it is asked for. Ordered within a directory only.
+#[derive(Debug)]
+pub struct Entries {
+    spool: Spool,
+    ids: Ids,
+}
+
+impl Entries {
+    pub(crate) fn new(spool: Spool) -> Self {
+        let ids = Ids::new(spool.clone(), MESSAGE);
+        Self { spool, ids }
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            let (shard, id) = self.ids.next()?;
+            let entry = self.spool.entry(&id);
+            if let Some(entry) = or_set_aside(&self.spool, shard, &id, MESSAGE, entry) {
+                return Some(entry);
+            }
+        }
+    }
+}
+
+/// What was read; or nothing, after what is wrong was reported and a damaged file set aside.
+pub(crate) fn or_set_aside<T>(
+    spool: &Spool,
+    shard: usize,
+    id: &QueueId,
+    kind: &str,
+    read: Result<T, SpoolError>,
+) -> Option<T> {
+    match read {
+        Ok(value) => return Some(value),
+        // Removed since the directory was read.
+        Err(SpoolError::Gone) => {}
+        Err(SpoolError::Damaged(what)) => {
+            error!(queue_id = %id, what, "spool file is damaged; moved to the spool's damaged/");
+            if let Err(error) = spool.set_aside(shard, &format!("{id}.{kind}")) {
+                error!(queue_id = %id, %error, "damaged spool file cannot be moved");
+            }
+        }
+        Err(error) => error!(queue_id = %id, %error, "spool file cannot be read; left alone"),
+    }
+    None
+}
+
+/// The names of the files of one kind, directory by directory.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    spool: Spool,
+    kind: &'static str,
+    next_shard: usize,
+    names: std::vec::IntoIter<String>,
+}
+
+impl Ids {
+    pub(crate) fn new(spool: Spool, kind: &'static str) -> Self {
+        Self {
+            spool,
+            kind,
+            next_shard: 0,
+            names: Vec::new().into_iter(),
+        }
+    }
+}
+
+impl Iterator for Ids {
+    /// The shard it lies in, and its name.
+    type Item = (usize, QueueId);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            for name in self.names.by_ref() {
+                let Some((id, kind)) = name.split_once('.') else {
+                    continue;
+                };
+                // Only in the spelling that a path is made of.
+                let parsed = QueueId::parse(id).filter(|parsed| parsed.as_str() == id);
+                if let Some(id) = parsed.filter(|_| kind == self.kind) {
+                    return Some((self.next_shard - 1, id));
+                }
+            }
+            if self.next_shard == SHARDS {
+                return None;
+            }
+            match self.spool.names(self.next_shard) {
+                Ok(mut names) => {
+                    names.sort_unstable();
+                    self.names = names.into_iter();
+                }
+                Err(error) => warn!(shard = self.next_shard, %error, "spool cannot be listed"),
+            }
+            self.next_shard += 1;
+        }
+    }
+}
