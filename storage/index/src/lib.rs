@@ -1,1 +1,18 @@
-//! facteur-index.
+//! The index of one account: `index.db`, an SQLite database beside the mail.
+//!
+//! It answers what clients ask most (flags, sizes, dates, envelopes) without opening a message. It
+//! holds nothing that cannot be had again but flags, Sieve's memory and what was expunged; when it
+//! is lost or damaged `facteur-store` fills it from the files. Commits are atomic, and survive the
+//! process; they survive the machine only from the next checkpoint on, so nothing that must not be
+//! lost relies on them.
+
+mod error;
+mod index;
+mod rows;
+mod schema;
+mod transaction;
+
+pub use error::IndexError;
+pub use index::Index;
+pub use rows::{Details, MailboxRow, MessageRow, Parts};
+pub use transaction::Transaction;

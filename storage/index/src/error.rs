@@ -1,0 +1,50 @@
+//! What can go wrong with an index.
+
+use std::io;
+
+/// Why an index could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// It is no database of ours, or a damaged one: it is to be rebuilt.
+    #[error("index is damaged: {0}")]
+    Damaged(String),
+    /// A later version of Facteur made it.
+    #[error("index has version {0}, which this version does not know")]
+    TooNew(i64),
+    /// No space left for it.
+    #[error("no space left for the index")]
+    NoSpace,
+    /// Another process has it open.
+    #[error("index is in use by another process")]
+    InUse,
+    /// Anything else.
+    #[error("index failed: {0}")]
+    Failed(rusqlite::Error),
+    /// The disk failed.
+    #[error("index failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<rusqlite::Error> for IndexError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+        };
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            Some(DiskFull) => Self::NoSpace,
+            Some(DatabaseBusy | DatabaseLocked) => Self::InUse,
+            // A value of the wrong type, a missing table or column: not as we left it.
+            _ if matches!(
+                error,
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+            ) =>
+            {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Failed(error),
+        }
+    }
+}
