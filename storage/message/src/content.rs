@@ -50,7 +50,23 @@ impl<'a> ContentType<'a> {
         })
     }
 
+    /// Adds the charset that text has when it says none (RFC 2045 §5.2): clients expect to see one.
     fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut content_type = Self::parse_as_written(value)?;
+        let parameters = &mut content_type.parameters;
+        let names_charset = |(name, _): &(&[u8], Vec<u8>)| {
+            let base = name.split(|b| *b == b'*').next().unwrap_or_default();
+            base.eq_ignore_ascii_case(b"charset")
+        };
+        if content_type.media_type.eq_ignore_ascii_case(b"text")
+            && !parameters.iter().any(names_charset)
+        {
+            parameters.push((b"charset", b"us-ascii".to_vec()));
+        }
+        Some(content_type)
+    }
+
+    fn parse_as_written(value: &'a [u8]) -> Option<Self> {
         let mut lexer = Lexer::new(value);
         lexer.skip_cfws();
         let media_type = lexer.token();

@@ -59,7 +59,9 @@ impl Name {
         self as u8 >= Self::ContentType as u8
     }
 
-    /// Whether a repetition adds to the value; of other fields the first counts.
+    /// Whether a repetition adds to the value. No standard says what a repeated field means; of
+    /// the Content fields the first counts, of the others the last, as with Dovecot: what clients
+    /// have cached stays right.
     fn is_address_list(self) -> bool {
         (Self::From as u8..=Self::Bcc as u8).contains(&(self as u8))
     }
@@ -98,7 +100,9 @@ impl Fields {
     pub(crate) fn line(&mut self, line: &[u8], budget: &mut usize) {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             if let Some(name) = self.current {
-                self.append(name, line, budget);
+                // The fold becomes one space, be it a tab or not.
+                self.append(name, b" ", budget);
+                self.append(name, line.get(1..).unwrap_or_default(), budget);
             }
             return;
         }
@@ -114,15 +118,23 @@ impl Fields {
             return;
         }
         let value = value.get(1..).unwrap_or_default();
-        let repeated = self.value(name).is_some();
-        if repeated {
-            if !name.is_address_list() {
+        if self.value(name).is_some() {
+            if name.is_address_list() {
+                self.append(name, b", ", budget);
+            } else if name.is_content() {
                 return;
+            } else {
+                self.clear(name);
             }
-            self.append(name, b", ", budget);
         }
         self.current = Some(name);
         self.append(name, value, budget);
+    }
+
+    fn clear(&mut self, name: Name) {
+        if let Some(slot) = self.values.get_mut(usize::from(name as u8)) {
+            *slot = None;
+        }
     }
 
     fn append(&mut self, name: Name, text: &[u8], budget: &mut usize) {
@@ -159,8 +171,8 @@ mod tests {
         ] {
             fields.line(line.as_bytes(), &mut budget);
         }
-        assert_eq!(fields.value(Name::To), Some(&b"a@b,\tc@d,  e@f"[..]));
-        assert_eq!(fields.value(Name::Subject), Some(&b"one"[..]));
+        assert_eq!(fields.value(Name::To), Some(&b"a@b, c@d,  e@f"[..]));
+        assert_eq!(fields.value(Name::Subject), Some(&b"two"[..]));
     }
 
     #[test]

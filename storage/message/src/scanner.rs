@@ -193,8 +193,8 @@ impl Scanner {
             self.end_carried_line(false);
         }
         let end = self.line_start;
-        if self.header.is_some() {
-            // A header without the blank line after it: there is no body.
+        // A header without the blank line after it has no body; a message in it is empty.
+        while self.header.is_some() {
             self.end_header();
         }
         while !self.open.is_empty() {
@@ -278,9 +278,13 @@ impl Scanner {
         match delimiter {
             Some((level, delimiter)) => {
                 if self.header.is_some() {
+                    // A header without a blank line keeps its last line end.
                     self.line_start = start;
-                    self.end_header();
+                    while self.header.is_some() {
+                        self.end_header();
+                    }
                     self.line_start = next;
+                    self.content_end = start;
                 }
                 self.delimiter(level, delimiter, start);
             }

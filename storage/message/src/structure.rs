@@ -118,7 +118,6 @@ impl Structure {
 
     /// The part at `path`, and the message in it if it is message/rfc822. `Some(None)` for the
     /// empty path, `None` for a part that is not there.
-    #[expect(clippy::type_complexity, reason = "private, and said above")]
     fn find<'a>(
         &'a self,
         root: &'a Part,
