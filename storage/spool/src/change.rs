@@ -3,12 +3,15 @@
 use facteur_model::Guid;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, RecipientState};
+use crate::{Entry, Recipient, RecipientState};
 
 /// What is to change about an entry. Only what is named changes, so that the operator's `hold` and
 /// a delivery under way do not undo each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Change {
+    /// Recipients that others take the place of: what an alias resolves to. Done before the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolved: Vec<(Guid, Vec<Recipient>)>,
     /// Recipients, by the identifier of their copy. Those that are `Done` are struck off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<(Guid, RecipientState)>,
@@ -42,8 +45,19 @@ impl Change {
         }
     }
 
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Does to `entry` what this says. Applying it twice is the same as once.
     pub fn apply(&self, entry: &mut Entry) {
+        for (copy, others) in &self.resolved {
+            let at = entry.recipients.iter().position(|r| r.delivery == *copy);
+            if let Some(at) = at {
+                entry.recipients.splice(at..=at, others.iter().cloned());
+            }
+        }
         for (copy, state) in &self.recipients {
             let recipient = entry.recipients.iter_mut().find(|r| r.delivery == *copy);
             if let Some(recipient) = recipient {

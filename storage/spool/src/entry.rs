@@ -108,8 +108,28 @@ pub struct Recipient {
     pub original: String,
     /// By which recovery recognises a copy that was already delivered.
     pub delivery: Guid,
+    /// Where `forward_path` leads.
+    #[serde(default)]
+    pub destination: Destination,
     /// How it stands.
     pub state: RecipientState,
+}
+
+/// Where a recipient's `forward_path` leads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// Not looked at yet: it may be an alias (what a Sieve script sends to, the sender of a bounced
+    /// message).
+    #[default]
+    Unresolved,
+    /// An account here: `forward_path` is its address. No alias is looked up again.
+    Account {
+        /// The `detail` of `user+detail` that led to it.
+        detail: Option<String>,
+    },
+    /// Elsewhere.
+    Remote,
 }
 
 /// How a recipient stands.

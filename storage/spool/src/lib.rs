@@ -18,7 +18,7 @@ mod spool;
 mod transaction;
 
 pub use change::{Change, Schedule};
-pub use entry::{BodyType, Entry, Origin, QueueId, Recipient, RecipientState, Status};
+pub use entry::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState, Status};
 pub use error::SpoolError;
 pub use listing::Entries;
 pub use reader::BodyReader;

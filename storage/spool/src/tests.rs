@@ -13,6 +13,7 @@ fn entry(id: &str, recipients: u8, size: u64) -> Entry {
         forward_path: format!("r{n}@example.net"),
         original: format!("r{n}@example.net"),
         delivery: Guid::from_bytes([n; 16]),
+        destination: Destination::Unresolved,
         state: RecipientState::Pending { last: None },
     };
     Entry {
@@ -124,6 +125,24 @@ fn changes_are_kept_and_a_struck_recipient_is_gone() {
     expected.delay_warned = true;
     assert_eq!(spool(dir.path()).entry(&id).unwrap(), expected);
     assert_eq!(body(&spool(dir.path()), &id), b"body");
+}
+
+#[test]
+fn resolved_recipient_gives_way_to_others_once() {
+    let mut entry = entry("0123456789A", 2, 4);
+    let child = |n: u8| Recipient {
+        delivery: Guid::from_bytes([n; 16]),
+        destination: Destination::Remote,
+        ..entry.recipients[0].clone()
+    };
+    let change = Change {
+        resolved: vec![(Guid::from_bytes([0; 16]), vec![child(8), child(9)])],
+        ..Change::strike([Guid::from_bytes([8; 16])])
+    };
+    change.apply(&mut entry);
+    change.apply(&mut entry);
+    let left: Vec<_> = entry.recipients.iter().map(|r| r.delivery).collect();
+    assert_eq!(left, [9, 1].map(|n| Guid::from_bytes([n; 16])));
 }
 
 #[test]
