@@ -1,6 +1,6 @@
 //! The side that sends: SMTP (RFC 5321) and LMTP (RFC 2033) as a state machine.
 //!
-//! The driver reads into [`Client::input`], calls [`Client::next`] until it gives nothing more, and
+//! The driver reads into [`Client::input`], calls [`Client::next_event`] until it gives nothing more, and
 //! writes what is in [`Client::output`]. What it wants it says with [`Client::start_tls`],
 //! [`Client::send`], [`Client::body`] and [`Client::quit`]; which host to talk to, and what to do
 //! about an outcome, is the caller's.
@@ -274,7 +274,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Broken`]: the connection is of no use then; see [`Client::lost`].
-    pub fn next(&mut self) -> Result<Option<Event>, Broken> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, Broken> {
         if self.expected.is_empty()
             && let Some(transaction) = self.transaction.take_if(|t| t.is_decided())
         {

@@ -18,7 +18,7 @@ fn message(recipients: &[&str]) -> Message {
 
 fn feed(client: &mut Client, text: &str) -> Vec<Event> {
     client.input().push(text.as_bytes());
-    std::iter::from_fn(|| client.next().unwrap()).collect()
+    std::iter::from_fn(|| client.next_event().unwrap()).collect()
 }
 
 fn output(client: &mut Client) -> String {
@@ -208,9 +208,9 @@ fn plaintext_after_starttls_is_dropped_and_ehlo_repeated() {
     client
         .input()
         .push(b"220 go\r\n250-evil\r\n250 PIPELINING\r\n");
-    assert_eq!(client.next(), Ok(Some(Event::TlsGoAhead)));
+    assert_eq!(client.next_event(), Ok(Some(Event::TlsGoAhead)));
     client.tls_started();
-    assert_eq!(client.next(), Ok(None));
+    assert_eq!(client.next_event(), Ok(None));
     assert_eq!(output(&mut client), "EHLO mail.example.com\r\n");
     assert_eq!(feed(&mut client, "250 mx\r\n"), [Event::Ready]);
     assert!(!client.capabilities().pipelining && !client.capabilities().start_tls);
@@ -222,18 +222,18 @@ fn endless_reply_breaks_the_session() {
     client
         .input()
         .push("220-more\r\n".repeat(Client::MAX_LINES + 1).as_bytes());
-    assert_eq!(client.next(), Err(Broken::TooLong));
+    assert_eq!(client.next_event(), Err(Broken::TooLong));
     let mut client = Client::new(Dialect::Smtp, "mail.example.com");
     client.input().push(&[b'2'; 10_000]);
     client.input().push(b"\r\n");
-    assert_eq!(client.next(), Err(Broken::TooLong));
+    assert_eq!(client.next_event(), Err(Broken::TooLong));
 }
 
 #[test]
 fn unasked_reply_breaks_the_session_and_421_closes_it() {
     let mut client = ready(Dialect::Smtp, PIPELINING);
     client.input().push(b"250 hello?\r\n");
-    assert_eq!(client.next(), Err(Broken::Unexpected));
+    assert_eq!(client.next_event(), Err(Broken::Unexpected));
     let mut client = ready(Dialect::Smtp, PIPELINING);
     assert_eq!(feed(&mut client, "421 4.3.2 bye\r\n"), [Event::Closed]);
     assert!(!client.is_idle());
@@ -263,7 +263,7 @@ fn play(answers: &[u8], cut: usize) -> (Vec<Event>, Option<Broken>, Vec<u8>) {
     for piece in answers.chunks(cut) {
         client.input().push(piece);
         loop {
-            match client.next() {
+            match client.next_event() {
                 Ok(None) => break,
                 Ok(Some(event)) => {
                     match &event {
