@@ -1,0 +1,114 @@
+//! `facteur config set`: one value changed, comments and order kept.
+
+use std::path::Path;
+
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use crate::{Config, Problems, load::SECTIONS};
+
+/// Why a value was not set.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The file is not TOML to begin with.
+    #[error("the file is not TOML: {0}")]
+    Syntax(#[from] toml_edit::TomlError),
+    /// Entries of lists are edited by hand.
+    #[error("{0} is in a list of sections; edit the file")]
+    List(String),
+    /// The file would be refused.
+    #[error(transparent)]
+    Refused(#[from] Problems),
+}
+
+/// The text of the file with `key` set to `value`: TOML, or else taken as a string.
+///
+/// # Errors
+/// When the result would be refused.
+pub fn set(file: &Path, text: &str, key: &str, value: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse()?;
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let list = section.split(['[', '.']).next().unwrap_or_default();
+    if matches!(list, "listener" | "certificate" | "namespace") {
+        return Err(EditError::List(key.to_owned()));
+    }
+    let parsed = |text: &str| text.parse::<Value>().ok();
+    // A bare 10.0.0.1 or 5m is no TOML value: what was meant is the string.
+    let value = parsed(value).unwrap_or_else(|| Value::from(value));
+    let mut table: &mut Table = document.as_table_mut();
+    if !section.is_empty() {
+        for part in section.split('.') {
+            let item = table.entry(part).or_insert_with(|| {
+                let mut table = Table::new();
+                table.set_implicit(!SECTIONS.contains(&section));
+                Item::Table(table)
+            });
+            match item.as_table_mut() {
+                Some(inner) => table = inner,
+                None => return Err(EditError::List(key.to_owned())),
+            }
+        }
+    }
+    let decor = table
+        .get(name)
+        .and_then(Item::as_value)
+        .map(|old| old.decor().clone());
+    let mut value = value;
+    if let Some(decor) = decor {
+        *value.decor_mut() = decor;
+    }
+    match table.get_mut(name) {
+        Some(item) => *item = Item::Value(value),
+        None => {
+            table.insert(name, Item::Value(value));
+        }
+    }
+    let text = document.to_string();
+    Config::parse(file, &text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(text: &str, key: &str, value: &str) -> Result<String, EditError> {
+        set(Path::new("facteur.toml"), text, key, value)
+    }
+
+    #[test]
+    fn value_is_changed_and_everything_else_kept() {
+        let text = "# ours\nmyhostname = \"a.example\" # name\n\n[queue]\nrelayhost = \"b\"\n";
+        assert_eq!(
+            edit(text, "myhostname", "c.example").unwrap(),
+            "# ours\nmyhostname = \"c.example\" # name\n\n[queue]\nrelayhost = \"b\"\n"
+        );
+    }
+
+    #[test]
+    fn missing_section_and_key_are_added() {
+        assert_eq!(
+            edit("", "smtp.smtpd_recipient_limit", "50").unwrap(),
+            "[smtp]\nsmtpd_recipient_limit = 50\n"
+        );
+        assert_eq!(
+            edit(
+                "[smtp]\nsmtpd_recipient_limit = 50\n",
+                "myhostname",
+                "a.example"
+            )
+            .unwrap(),
+            "myhostname = \"a.example\"\n[smtp]\nsmtpd_recipient_limit = 50\n"
+        );
+    }
+
+    #[test]
+    fn value_or_key_that_would_be_refused_is_refused() {
+        for (key, value) in [
+            ("smtp.smtpd_recipient_limit", "many"),
+            ("smtp.smtpd_recipient_limits", "5"),
+            ("listener[1].address", "*:25"),
+        ] {
+            assert!(edit("", key, value).is_err(), "{key}");
+        }
+    }
+}

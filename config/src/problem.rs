@@ -1,0 +1,44 @@
+//! What is wrong with a configuration.
+
+use std::{fmt, path::PathBuf};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line in the file, from 1; `None` when it lies in what the file lacks.
+    pub line: Option<usize>,
+    /// The key, with its section; empty for the file as a whole.
+    pub key: String,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+/// Everything that is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// Which file.
+    pub file: PathBuf,
+    /// What is wrong, by line.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}", self.file.display())?;
+            if let Some(line) = problem.line {
+                write!(f, ":{line}")?;
+            }
+            if !problem.key.is_empty() {
+                write!(f, ": {}", problem.key)?;
+            }
+            write!(f, ": {}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

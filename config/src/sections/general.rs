@@ -1,0 +1,37 @@
+//! The top level: what several parts share.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::{section::section, setting::Size};
+
+fn loopback() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"]
+        .iter()
+        .filter_map(|net| net.parse().ok())
+        .collect()
+}
+
+section! {
+    /// What several parts share. These keys stand above the first section.
+    General {
+        /// The name of this server, as it greets and as other servers know it. It should be the name
+        /// that its address resolves to. Empty takes the system's own host name.
+        myhostname: String = String::new(),
+        /// Folder of everything the server itself keeps: directory, queue, certificates, and the
+        /// mailboxes unless `mail_location` says otherwise.
+        data_directory: PathBuf = PathBuf::from("/var/lib/facteur"),
+        /// Who answers for this server: sender of what the server itself writes to people. Empty is
+        /// postmaster@ and the server's name.
+        postmaster_address: String = String::new(),
+        /// Clients that may relay without a login. In a container, behind its proxy, every stranger
+        /// seems to come from the gateway: leave that out.
+        mynetworks: Vec<IpNet> = loopback(),
+        /// What separates the user from the detail in `user+detail@example.org`. Each character is one;
+        /// empty turns it off.
+        recipient_delimiter: String = "+".to_owned(),
+        /// Largest message that is accepted, in bytes, by SMTP, submission, LMTP and IMAP APPEND.
+        message_size_limit: Size = Size::mib(50),
+    }
+}

@@ -1,0 +1,45 @@
+//! Every section, a file each: field, default and documentation together.
+
+mod auth;
+mod certificate;
+mod directory;
+mod general;
+mod imap;
+mod listener;
+mod lmtp;
+mod log;
+mod mailbox;
+mod managesieve;
+mod namespace;
+mod pop3;
+mod process;
+mod queries;
+mod queue;
+mod quota;
+mod sieve;
+mod smtp;
+mod storage;
+mod submission;
+mod tls;
+
+pub use auth::Auth;
+pub use certificate::Certificate;
+pub use directory::Directory;
+pub use general::General;
+pub use imap::{Imap, MailLogEvent, MailLogField};
+pub use listener::{Listener, ListenerProtocol, ListenerTls};
+pub use lmtp::Lmtp;
+pub use log::{Log, LogFormat};
+pub use mailbox::{Auto, Mailbox, SpecialUse};
+pub use managesieve::ManageSieve;
+pub use namespace::Namespace;
+pub use pop3::Pop3;
+pub use process::Process;
+pub use queries::Queries;
+pub use queue::{Queue, SmtpTlsSecurityLevel};
+pub use quota::Quota;
+pub use sieve::Sieve;
+pub use smtp::Smtp;
+pub use storage::Storage;
+pub use submission::Submission;
+pub use tls::{MinProtocol, Tls};
