@@ -3,12 +3,22 @@
 //! What a recipient finally resolves to is `facteur-intake`'s; whether a password fits is
 //! `facteur-login`'s.
 
+mod cached;
+mod destinations;
+mod home;
+mod quota_rule;
 mod record;
+mod sql;
+mod variable;
 
 use facteur_address::{Address, Domain};
 use futures_util::future::BoxFuture;
 
+pub use cached::{CacheOptions, Cached};
+pub use home::{HomeError, HomeTemplate};
 pub use record::{AccountRecord, DomainKind, DomainRecord, QuotaLimits};
+pub use sql::{OpenError, Queries, QueryError, Sql, SqlOptions};
+pub use variable::VariableError;
 
 /// The directory could not answer. Never "no such user": SMTP says 451 4.3.0, IMAP `[UNAVAILABLE]`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +44,11 @@ pub trait Directory: Send + Sync + 'static {
     fn alias<'a>(&'a self, address: &'a Address) -> Answer<'a, Option<Vec<String>>>;
     /// The destinations of a domain's catch-all (`@domain`).
     fn catch_all<'a>(&'a self, domain: &'a Domain) -> Answer<'a, Option<Vec<String>>>;
+    /// The logins that may send from an address; `None` when the directory has no say in it, and
+    /// an address belongs to the accounts it leads to.
+    fn sender_login<'a>(&'a self, _address: &'a Address) -> Answer<'a, Option<Vec<String>>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Every account's address.
     fn accounts(&self) -> Answer<'_, Vec<Address>>;
     /// Mirrors what an account holds (quota2).
@@ -45,4 +60,8 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Answer<'a, ()>;
     /// Forgets what was cached.
     fn forget(&self);
+    /// Forgets what was cached about one account.
+    fn forget_account<'a>(&'a self, _address: &'a Address) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }

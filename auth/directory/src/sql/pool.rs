@@ -1,0 +1,204 @@
+//! One bounded pool over one of three databases; results as texts.
+
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _,
+    mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions},
+    pool::PoolOptions,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions},
+};
+use tracing::log::LevelFilter;
+
+use super::{
+    OpenError,
+    dialect::Dialect,
+    row::{self, Row},
+};
+
+/// A pool that connects when it is first used, and again after a failure.
+#[derive(Debug, Clone)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+    MySql(MySqlPool),
+}
+
+/// A transaction; dropped without [`Transaction::commit`] it is rolled back.
+pub(crate) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    MySql(sqlx::Transaction<'static, sqlx::MySql>),
+}
+
+/// Which database a URL means, and how to reach it.
+pub(crate) enum Target {
+    Sqlite(SqliteConnectOptions),
+    Postgres(PgConnectOptions),
+    MySql(MySqlConnectOptions),
+}
+
+impl Target {
+    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        // The driver's own text may quote the URL, and with it a password.
+        let malformed = |_| OpenError::Url;
+        Ok(match scheme {
+            "sqlite" => Self::Sqlite(
+                SqliteConnectOptions::from_str(url)
+                    .map_err(malformed)?
+                    .busy_timeout(Duration::from_secs(5))
+                    .log_slow_statements(LevelFilter::Debug, Duration::from_secs(1)),
+            ),
+            "postgres" | "postgresql" => Self::Postgres(
+                PgConnectOptions::from_str(url)
+                    .map_err(malformed)?
+                    .application_name("facteur"),
+            ),
+            // The session is left as the server has it, so that a query of Postfix's or
+            // Dovecot's means here what it meant there.
+            "mysql" | "mariadb" => Self::MySql(
+                MySqlConnectOptions::from_str(&url.replacen("mariadb:", "mysql:", 1))
+                    .map_err(malformed)?
+                    .pipes_as_concat(false)
+                    .no_engine_substitution(false)
+                    .timezone(None),
+            ),
+            _ => return Err(OpenError::Scheme(scheme.chars().take(20).collect())),
+        })
+    }
+
+    /// A pool over it; nothing connects yet.
+    pub(crate) fn pool(self, max_connections: u32, acquire_timeout: Duration) -> Pool {
+        match self {
+            Self::Sqlite(target) => Pool::Sqlite(
+                bounded(SqlitePoolOptions::new(), max_connections, acquire_timeout)
+                    .connect_lazy_with(target),
+            ),
+            Self::Postgres(target) => Pool::Postgres(
+                bounded(PgPoolOptions::new(), max_connections, acquire_timeout)
+                    .connect_lazy_with(target),
+            ),
+            Self::MySql(target) => Pool::MySql(
+                bounded(MySqlPoolOptions::new(), max_connections, acquire_timeout)
+                    .connect_lazy_with(target),
+            ),
+        }
+    }
+}
+
+fn bounded<DB: sqlx::Database>(
+    options: PoolOptions<DB>,
+    max_connections: u32,
+    acquire_timeout: Duration,
+) -> PoolOptions<DB> {
+    options
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(acquire_timeout)
+        .idle_timeout(Duration::from_secs(300))
+}
+
+/// The three databases differ in type only; what is done with them is the same.
+macro_rules! on_each {
+    ($value:expr, $inner:ident => $body:expr, $enum:ident) => {
+        match $value {
+            $enum::Sqlite($inner) => $body,
+            $enum::Postgres($inner) => $body,
+            $enum::MySql($inner) => $body,
+        }
+    };
+}
+
+/// Runs `$sql` with text parameters on an executor and collects texts.
+macro_rules! rows {
+    ($executor:expr, $sql:expr, $parameters:expr, $read:path) => {{
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone($sql)));
+        for parameter in $parameters {
+            query = query.bind(parameter.as_str());
+        }
+        query
+            .fetch_all($executor)
+            .await?
+            .iter()
+            .map($read)
+            .collect()
+    }};
+}
+
+macro_rules! execute {
+    ($executor:expr, $sql:expr, $parameters:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone($sql)));
+        for parameter in $parameters {
+            query = query.bind(parameter.as_str());
+        }
+        Ok(query.execute($executor).await?.rows_affected())
+    }};
+}
+
+impl Pool {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows(
+        &self,
+        sql: &Arc<str>,
+        parameters: &[String],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => rows!(pool, sql, parameters, row::from_sqlite),
+            Self::Postgres(pool) => rows!(pool, sql, parameters, row::from_postgres),
+            Self::MySql(pool) => rows!(pool, sql, parameters, row::from_mysql),
+        }
+    }
+
+    /// How many rows a statement touched.
+    pub(crate) async fn execute(
+        &self,
+        sql: &Arc<str>,
+        parameters: &[String],
+    ) -> Result<u64, sqlx::Error> {
+        on_each!(self, pool => execute!(pool, sql, parameters), Pool)
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        Ok(match self {
+            // Two writers that both begin by reading would fail each other.
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            Self::MySql(pool) => Transaction::MySql(pool.begin().await?),
+        })
+    }
+}
+
+impl Transaction {
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &Arc<str>,
+        parameters: &[String],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => rows!(&mut **tx, sql, parameters, row::from_sqlite),
+            Self::Postgres(tx) => rows!(&mut **tx, sql, parameters, row::from_postgres),
+            Self::MySql(tx) => rows!(&mut **tx, sql, parameters, row::from_mysql),
+        }
+    }
+
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &Arc<str>,
+        parameters: &[String],
+    ) -> Result<u64, sqlx::Error> {
+        on_each!(self, tx => execute!(&mut **tx, sql, parameters), Transaction)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        on_each!(self, tx => tx.commit().await, Transaction)
+    }
+}
