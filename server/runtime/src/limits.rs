@@ -8,14 +8,18 @@ use std::{
 
 use ipnet::IpNet;
 
+use crate::Protocol;
+
 /// How many connections there may be at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitOptions {
     /// In all.
     pub total: usize,
-    /// From one address (of IPv6, one /64) in all protocols together.
+    /// From one address (of IPv6, one /64) to the `smtp` listeners.
+    pub smtp_per_address: usize,
+    /// From one address to all others together.
     pub per_address: usize,
-    /// Addresses that the second limit does not count.
+    /// Addresses that only the first limit counts.
     pub exempt: Vec<IpNet>,
 }
 
@@ -40,14 +44,17 @@ pub(crate) struct Limits {
 struct State {
     options: LimitOptions,
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    /// Whether `smtp`, and from where.
+    by_address: HashMap<Origin, usize>,
 }
+
+type Origin = (bool, IpAddr);
 
 /// A connection's place; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limits: Limits,
-    counted: Option<IpAddr>,
+    counted: Option<Origin>,
 }
 
 impl Limits {
@@ -93,7 +100,7 @@ impl Limits {
 
 impl Permit {
     /// Counts the connection to its address.
-    pub(crate) fn count(&mut self, address: IpAddr) -> Result<(), Refused> {
+    pub(crate) fn count(&mut self, protocol: Protocol, address: IpAddr) -> Result<(), Refused> {
         let mut state = self.limits.lock();
         if state
             .options
@@ -103,8 +110,13 @@ impl Permit {
         {
             return Ok(());
         }
-        let limit = state.options.per_address;
-        let key = network_of(address);
+        let smtp = protocol == Protocol::Smtp;
+        let limit = if smtp {
+            state.options.smtp_per_address
+        } else {
+            state.options.per_address
+        };
+        let key = (smtp, network_of(address));
         let count = state.by_address.entry(key).or_default();
         if *count >= limit {
             return Err(Refused::PerAddress);
@@ -146,6 +158,7 @@ mod tests {
     fn limits(total: usize, per_address: usize, exempt: &[&str]) -> Limits {
         Limits::new(LimitOptions {
             total,
+            smtp_per_address: per_address * 2,
             per_address,
             exempt: exempt.iter().map(|net| net.parse().unwrap()).collect(),
         })
@@ -169,13 +182,13 @@ mod tests {
     fn connection_beyond_its_address_is_refused_and_gives_its_place_back() {
         let limits = limits(10, 1, &[]);
         let mut first = limits.admit().unwrap();
-        first.count(ip("192.0.2.1")).unwrap();
+        first.count(Protocol::Imap, ip("192.0.2.1")).unwrap();
         let mut second = limits.admit().unwrap();
         assert_eq!(
-            second.count(ip("192.0.2.1")).unwrap_err(),
+            second.count(Protocol::Imap, ip("192.0.2.1")).unwrap_err(),
             Refused::PerAddress
         );
-        second.count(ip("192.0.2.2")).unwrap();
+        second.count(Protocol::Imap, ip("192.0.2.2")).unwrap();
         drop((first, second));
         assert_eq!(limits.total(), 0);
         assert!(limits.lock().by_address.is_empty());
@@ -185,17 +198,29 @@ mod tests {
     fn ipv6_addresses_of_one_network_count_together() {
         let limits = limits(10, 1, &[]);
         let mut first = limits.admit().unwrap();
-        first.count(ip("2001:db8::1")).unwrap();
+        first.count(Protocol::Imap, ip("2001:db8::1")).unwrap();
         let mut second = limits.admit().unwrap();
-        assert!(second.count(ip("2001:db8::2")).is_err());
-        assert!(second.count(ip("2001:db8:0:1::2")).is_ok());
+        assert!(second.count(Protocol::Imap, ip("2001:db8::2")).is_err());
+        assert!(second.count(Protocol::Imap, ip("2001:db8:0:1::2")).is_ok());
+    }
+
+    #[test]
+    fn smtp_has_its_own_count() {
+        let limits = limits(10, 1, &[]);
+        let mut imap = limits.admit().unwrap();
+        imap.count(Protocol::Imap, ip("192.0.2.1")).unwrap();
+        let mut smtp: Vec<_> = (0..3).map(|_| limits.admit().unwrap()).collect();
+        let counted = smtp
+            .iter_mut()
+            .map(|one| one.count(Protocol::Smtp, ip("192.0.2.1")));
+        assert_eq!(counted.filter(Result::is_ok).count(), 2);
     }
 
     #[test]
     fn exempt_address_is_counted_in_the_total_only() {
         let limits = limits(10, 0, &["127.0.0.0/8"]);
         let mut one = limits.admit().unwrap();
-        assert!(one.count(ip("127.0.0.1")).is_ok());
+        assert!(one.count(Protocol::Imap, ip("127.0.0.1")).is_ok());
         assert_eq!(limits.total(), 1);
     }
 }

@@ -394,7 +394,7 @@ async fn prepare(
         }
     }
     if let Some(ip) = connection.peer.ip() {
-        permit.count(ip).map_err(|refused| {
+        permit.count(spec.protocol, ip).map_err(|refused| {
             shared.refusals.log(&spec, connection.peer, refused);
             turn_away(&connection.stream, spec.protocol, spec.tls);
             io::Error::other(refused)

@@ -46,6 +46,7 @@ fn server(total: usize, per_address: usize) -> Server {
     let options = ServerOptions {
         limits: LimitOptions {
             total,
+            smtp_per_address: per_address,
             per_address,
             exempt: Vec::new(),
         },
