@@ -9,6 +9,7 @@ mod privileged;
 mod proxy;
 mod server;
 mod socket;
+mod timed;
 mod tls;
 
 pub use bridge::Bridge;
@@ -18,4 +19,5 @@ pub use listener::{ListenerSpec, Protocol, Service, TlsMode};
 pub use privileged::{Item, Kind, ParentLink, Supplier, run_parent};
 pub use server::{ListenError, OpenListener, Server, ServerOptions, Wanted};
 pub use socket::{BadAddress, ListenAddress, ListenSocket};
+pub use timed::Received;
 pub use tls::{CertificateSource, MinProtocol, Tls, TlsError, TlsOptions, self_signed};
