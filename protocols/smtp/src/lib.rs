@@ -9,6 +9,7 @@ pub mod client;
 pub mod command;
 pub mod dot;
 mod reply;
+pub mod server;
 mod status;
 
 pub use command::Command;
