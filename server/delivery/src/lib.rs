@@ -3,7 +3,15 @@
 //! Plans what a message does to each local recipient and writes it into one batch; committing it
 //! is the caller's (intake for mail that arrives, queue for mail that waited).
 
+mod filter;
+mod options;
+mod outbox;
 mod plan;
+mod quota_mirror;
+mod save_log;
 pub mod sieve;
 
+pub use options::{Options, RedirectSender, SieveOptions};
 pub use plan::{Arrived, Deliverer, LocalRecipient, Outcome};
+pub use quota_mirror::QuotaMirror;
+pub use save_log::SaveLog;

@@ -1,13 +1,22 @@
 //! What a message does to each of its local recipients.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
-use facteur_model::Guid;
-use facteur_spool::{Origin, QueueId};
-use facteur_store::{Batch, Body, Store};
+use facteur_model::{AccountId, AccountSpec, Guid, QuotaLimits, Usage};
+use facteur_spool::{BodyType, Origin, QueueId};
+use facteur_store::{Account, Batch, Body, Store, StoreError};
+
+use crate::{
+    filter::Filters,
+    options::Options,
+    outbox::{self, Outbox},
+};
 
 /// A message that arrived for local recipients.
 #[derive(Debug, Clone)]
@@ -18,6 +27,8 @@ pub struct Arrived {
     pub reverse_path: Option<Address>,
     /// Where it came from.
     pub origin: Origin,
+    /// What MAIL said of its body.
+    pub body_type: BodyType,
     /// Header lines that intake adds before the body of every copy (`Received`), with CRLF.
     pub prefix: Bytes,
     /// The message.
@@ -46,7 +57,7 @@ pub enum Outcome {
     Delivered,
     /// A script refused it (RFC 5429): 550 5.7.1 when every recipient refuses, else a notice.
     Rejected {
-        /// What the script says.
+        /// What the script says. It may have any characters and line ends.
         reason: String,
     },
     /// Over quota: 452 4.2.2 with `quota_full_tempfail`, else 552 5.2.2.
@@ -65,12 +76,18 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Deliverer {
     store: Store,
+    options: Arc<Options>,
+    filters: Arc<Filters>,
 }
 
 impl Deliverer {
     /// A deliverer into `store`.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, options: Options) -> Self {
+        Self {
+            store,
+            filters: Arc::new(Filters::new(&options)),
+            options: Arc::new(options),
+        }
     }
 
     /// Runs quota and Sieve for each recipient and adds to `batch` what they yield. Blocking: call
@@ -78,11 +95,118 @@ impl Deliverer {
     /// committed.
     pub fn plan(
         &self,
-        _message: &Arrived,
-        _recipients: &[LocalRecipient],
-        _batch: &mut Batch,
+        message: &Arrived,
+        recipients: &[LocalRecipient],
+        batch: &mut Batch,
     ) -> Vec<Outcome> {
-        let _ = &self.store;
-        todo!()
+        let transaction = Transaction {
+            message,
+            deadline: Instant::now() + self.options.sieve.max_transaction_time,
+            source: std::cell::OnceCell::new(),
+        };
+        let plan = |recipient: &LocalRecipient| {
+            let outbox = Outbox::new(message, recipient, spec(&recipient.account));
+            let outcome = self.plan_one(&transaction, recipient, outbox, batch);
+            outcome.unwrap_or_else(|error| {
+                tracing::warn!(
+                    queue_id = %message.queue_id,
+                    recipient = %recipient.account.address,
+                    %error,
+                    "delivery deferred"
+                );
+                Outcome::Deferred {
+                    reason: "mail store failed".to_owned(),
+                }
+            })
+        };
+        recipients.iter().map(plan).collect()
+    }
+
+    fn plan_one(
+        &self,
+        transaction: &Transaction<'_>,
+        recipient: &LocalRecipient,
+        mut outbox: Outbox<'_>,
+        batch: &mut Batch,
+    ) -> Result<Outcome, StoreError> {
+        let account = self.store.account(outbox.spec())?;
+        let scripts = self.filters.scripts(&account)?;
+        let outcome = if scripts.is_empty() {
+            let mailbox = outbox::inbox(&account, recipient, &self.options)?;
+            outbox.keep(mailbox, &[], None);
+            Outcome::Delivered
+        } else {
+            self.filters
+                .run(transaction, recipient, &account, &scripts, &mut outbox)?
+        };
+        if matches!(outcome, Outcome::Deferred { .. }) {
+            return Ok(outcome);
+        }
+        if !self.fits(&account, recipient, &outbox, batch)? {
+            return Ok(Outcome::OverQuota {
+                temporary: self.options.quota_full_tempfail,
+            });
+        }
+        outbox.commit_to(batch);
+        Ok(outcome)
+    }
+
+    /// Whether what is to be stored stays within the quota and its grace. RCPT has judged already;
+    /// what was accepted there may overshoot by the grace.
+    fn fits(
+        &self,
+        account: &Account,
+        recipient: &LocalRecipient,
+        outbox: &Outbox<'_>,
+        batch: &Batch,
+    ) -> Result<bool, StoreError> {
+        let limits = recipient.account.quota;
+        if (limits.bytes, limits.messages) == (None, None) || outbox.appends().is_empty() {
+            return Ok(true);
+        }
+        let id = &outbox.spec().id;
+        let same = batch
+            .appends
+            .iter()
+            .filter(|append| append.account.id == *id);
+        let mut added = Usage::default();
+        for append in same.chain(outbox.appends()) {
+            added.bytes += append.prefix.len() as u64 + append.body.len();
+            added.messages += 1;
+        }
+        let grace = u64::from(self.options.quota_grace);
+        let stretched = |limit: u64| limit.saturating_add(limit / 100 * grace);
+        let limits = QuotaLimits {
+            bytes: limits.bytes.map(stretched),
+            messages: limits.messages.map(stretched),
+        };
+        Ok(limits.allow(account.usage()?, added))
+    }
+}
+
+/// What the recipients of one message share.
+pub(crate) struct Transaction<'a> {
+    pub(crate) message: &'a Arrived,
+    deadline: Instant,
+    /// The message as scripts read it, once one does.
+    pub(crate) source: std::cell::OnceCell<crate::sieve::Source>,
+}
+
+impl Transaction<'_> {
+    /// How much time is left for scripts.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What the store needs to know of an account.
+fn spec(account: &AccountRecord) -> AccountSpec {
+    AccountSpec {
+        id: AccountId::new(&account.address.to_string()),
+        home: account.home.clone(),
+        quota: QuotaLimits {
+            bytes: account.quota.bytes,
+            messages: account.quota.messages,
+        },
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! - A `keep` is undone by a `discard` or `fileinto` after it, as if it had been implicit (RFC 5228
 //!   §4.3, §4.4 let only the implicit keep be cancelled). It becomes a `fileinto` of [`KEEP`].
+//! - The question that `duplicate` asks could be mistaken for `vacation`'s, which a Message-ID could
+//!   be made up for. A `duplicate` without a handle gets one (RFC 7352 §3.1).
 //! - `\n`, `\r` and `\t` in a quoted string become control characters, two escaped backslashes
 //!   become three, and a string that ends in one does not end (RFC 5228 §2.4.2).
 //! - `${…}` is expanded even when neither `variables` nor `encoded-character` is required (RFC 5229
@@ -15,6 +17,9 @@ use super::{
 
 /// The folder by which [`super::run`] recognises an explicit `keep`. No mailbox has such a name.
 pub(super) const KEEP: &str = "\u{1}keep";
+
+/// The handle of a `duplicate` that has none.
+const HANDLE: &str = "\u{1}";
 
 /// `text` in words that sieve-rs understands as meant. `has` tells what the script requires.
 pub(super) fn for_sieve_rs(
@@ -42,6 +47,11 @@ pub(super) fn for_sieve_rs(
                     _ => None,
                 }
             }
+            Kind::Identifier(_)
+                if token.kind.is_identifier("duplicate") && !has_handle(tokens, index) =>
+            {
+                Some(format!("duplicate :handle \"{HANDLE}\"").into_bytes())
+            }
             Kind::Quoted(raw) => quoted(raw, &token.kind, literal_dollar),
             Kind::MultiLine(raw) if literal_dollar && has_reference(raw) => multi_line(&token.kind),
             _ => None,
@@ -63,6 +73,14 @@ pub(super) fn for_sieve_rs(
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
     out
+}
+
+/// Whether the `duplicate` at `index` has a `:handle` among its arguments.
+fn has_handle(tokens: &[Token<'_>], index: usize) -> bool {
+    let arguments = tokens.iter().skip(index + 1);
+    arguments
+        .take_while(|token| !matches!(token.kind, Kind::Mark(_) | Kind::Identifier(_)))
+        .any(|token| matches!(token.kind, Kind::Tag(tag) if tag.eq_ignore_ascii_case("handle")))
 }
 
 fn has_reference(raw: &[u8]) -> bool {

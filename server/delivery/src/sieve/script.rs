@@ -71,6 +71,8 @@ impl Script {
         let required = required(&tokens)?;
         let has = |name: &str| required.iter().any(|required| required == name);
         check_commands(&tokens, &has)?;
+        check_tags(&tokens, &has)?;
+        check_comparators(&tokens, &has)?;
         let source = rewrite::for_sieve_rs(text, &tokens, &has);
         let program = COMPILER.compile(&source).map_err(|error| {
             let whole = error.to_string();
@@ -155,6 +157,11 @@ fn nearest(name: &str) -> Option<&'static str> {
 /// Every command must be known; sieve-rs would name the wrong line. With `ihave`, commands that
 /// nobody knows are allowed where they are not reached (RFC 5463 §4).
 fn check_commands(tokens: &[Token<'_>], has: &dyn Fn(&str) -> bool) -> Result<(), ScriptError> {
+    if let Some(last) = tokens.last()
+        && !matches!(last.kind, Kind::Mark(b';' | b'}'))
+    {
+        return Err(ScriptError::at(last.line, "a semicolon is missing"));
+    }
     if has("ihave") {
         return Ok(());
     }
@@ -175,6 +182,47 @@ fn check_commands(tokens: &[Token<'_>], has: &dyn Fn(&str) -> bool) -> Result<()
             let message = "\"fileinto\" is used without require \"fileinto\"";
             return Err(ScriptError::at(token.line, message));
         }
+    }
+    Ok(())
+}
+
+/// Arguments that sieve-rs takes without the extension they belong to.
+const TAGS: &[(&str, &str)] = &[("encodeurl", "enotify")];
+
+fn check_tags(tokens: &[Token<'_>], has: &dyn Fn(&str) -> bool) -> Result<(), ScriptError> {
+    for token in tokens {
+        let Kind::Tag(tag) = token.kind else { continue };
+        let mut known = TAGS.iter();
+        if let Some((tag, extension)) = known.find(|(name, _)| name.eq_ignore_ascii_case(tag))
+            && !has(extension)
+        {
+            let message = format!("\":{tag}\" is used without require \"{extension}\"");
+            return Err(ScriptError::at(token.line, message));
+        }
+    }
+    Ok(())
+}
+
+/// A comparator other than the two that always exist must be required (RFC 5228 §2.7.3).
+fn check_comparators(tokens: &[Token<'_>], has: &dyn Fn(&str) -> bool) -> Result<(), ScriptError> {
+    for pair in tokens.windows(2) {
+        let [tag, argument] = pair else { continue };
+        let (Kind::Tag(name), Some(value)) = (&tag.kind, argument.kind.string()) else {
+            continue;
+        };
+        if !name.eq_ignore_ascii_case("comparator") {
+            continue;
+        }
+        let value = String::from_utf8_lossy(&value);
+        let extension = format!("comparator-{value}");
+        let message = if !extensions().contains(&extension.as_str()) {
+            format!("unknown comparator \"{value}\"")
+        } else if !matches!(&*value, "i;octet" | "i;ascii-casemap") && !has(&extension) {
+            format!("\"{value}\" is used without require \"{extension}\"")
+        } else {
+            continue;
+        };
+        return Err(ScriptError::at(argument.line, message));
     }
     Ok(())
 }

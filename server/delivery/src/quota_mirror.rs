@@ -1,0 +1,197 @@
+//! Keeps the directory's copy of what each account holds (PostfixAdmin's `quota2`) within seconds
+//! of the truth, which is the store's.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use facteur_address::Address;
+use facteur_directory::Directory;
+use facteur_model::{AccountId, Usage};
+use tokio::sync::Notify;
+use tracing::warn;
+
+/// How long changes are gathered. With the time a write takes, a value is in the directory within
+/// five seconds of its change.
+const GATHER: Duration = Duration::from_secs(3);
+
+/// How long a directory that does not answer is left alone.
+const RETRY: Duration = Duration::from_secs(15);
+
+/// Writes usage to the directory, the latest value of each account only. Clones share it.
+#[derive(Clone)]
+pub struct QuotaMirror {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    changed: Mutex<HashMap<AccountId, Usage>>,
+    wake: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Usage>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for QuotaMirror {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl QuotaMirror {
+    /// One with nothing to write.
+    pub fn new() -> Self {
+        Self {
+            shared: Arc::default(),
+        }
+    }
+
+    /// Notes what `account` holds now. Quick, and from any thread: the store calls it after each
+    /// change.
+    pub fn note(&self, account: &AccountId, usage: Usage) {
+        self.shared.lock().insert(account.clone(), usage);
+        self.shared.wake.notify_one();
+    }
+
+    /// Writes what is noted until the future is dropped; [`QuotaMirror::flush`] writes the rest.
+    pub async fn run(self, directory: Arc<dyn Directory>) {
+        loop {
+            self.shared.wake.notified().await;
+            tokio::time::sleep(GATHER).await;
+            while !self.flush(&*directory).await {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Writes all that is noted now; says whether it could.
+    pub async fn flush(&self, directory: &dyn Directory) -> bool {
+        let changed = std::mem::take(&mut *self.shared.lock());
+        let mut changed = changed.into_iter();
+        while let Some((account, usage)) = changed.next() {
+            let Ok(address) = Address::parse(account.as_str()) else {
+                continue;
+            };
+            let written = directory.record_usage(&address, usage.bytes, usage.messages);
+            if let Err(error) = written.await {
+                warn!(%account, %error, "quota not mirrored");
+                // What changed since is newer.
+                let mut noted = self.shared.lock();
+                for (account, usage) in std::iter::once((account, usage)).chain(changed) {
+                    noted.entry(account).or_insert(usage);
+                }
+                return false;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use facteur_address::Domain;
+    use facteur_directory::{AccountRecord, Answer, DomainRecord, Unavailable};
+
+    #[derive(Default)]
+    struct Fake {
+        down: std::sync::atomic::AtomicBool,
+        written: Mutex<Vec<(String, u64, u64)>>,
+    }
+
+    impl Directory for Fake {
+        fn domain<'a>(&'a self, _: &'a Domain) -> Answer<'a, Option<DomainRecord>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn alias_domain<'a>(&'a self, _: &'a Domain) -> Answer<'a, Option<Domain>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn account<'a>(&'a self, _: &'a Address) -> Answer<'a, Option<Arc<AccountRecord>>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn alias<'a>(&'a self, _: &'a Address) -> Answer<'a, Option<Vec<String>>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn catch_all<'a>(&'a self, _: &'a Domain) -> Answer<'a, Option<Vec<String>>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn accounts(&self) -> Answer<'_, Vec<Address>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn record_usage<'a>(
+            &'a self,
+            account: &'a Address,
+            bytes: u64,
+            messages: u64,
+        ) -> Answer<'a, ()> {
+            Box::pin(async move {
+                if self.down.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Err(Unavailable("down".to_owned()));
+                }
+                let mut written = self.written.lock().unwrap();
+                written.push((account.to_string(), bytes, messages));
+                Ok(())
+            })
+        }
+        fn forget(&self) {}
+    }
+
+    fn note(mirror: &QuotaMirror, account: &str, bytes: u64) {
+        let usage = Usage { bytes, messages: 1 };
+        mirror.note(&AccountId::new(account), usage);
+    }
+
+    #[tokio::test]
+    async fn only_the_latest_value_is_written() {
+        let (mirror, directory) = (QuotaMirror::new(), Fake::default());
+        note(&mirror, "a@example.org", 1);
+        note(&mirror, "a@example.org", 2);
+        assert!(mirror.flush(&directory).await);
+        assert!(mirror.flush(&directory).await);
+        let written = directory.written.lock().unwrap().clone();
+        assert_eq!(written, [("a@example.org".to_owned(), 2, 1)]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_while_the_directory_is_down() {
+        let (mirror, directory) = (QuotaMirror::new(), Fake::default());
+        directory
+            .down
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        note(&mirror, "a@example.org", 1);
+        note(&mirror, "b@example.org", 5);
+        assert!(!mirror.flush(&directory).await);
+        note(&mirror, "a@example.org", 3);
+        directory
+            .down
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+        assert!(mirror.flush(&directory).await);
+        let mut written = directory.written.lock().unwrap().clone();
+        written.sort();
+        let expected = [
+            ("a@example.org".to_owned(), 3, 1),
+            ("b@example.org".to_owned(), 5, 1),
+        ];
+        assert_eq!(written, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_reach_the_directory_within_five_seconds() {
+        let (mirror, directory) = (QuotaMirror::new(), Arc::new(Fake::default()));
+        let running = tokio::spawn(mirror.clone().run(Arc::<Fake>::clone(&directory)));
+        note(&mirror, "a@example.org", 1);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        note(&mirror, "a@example.org", 2);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        running.abort();
+        let written = directory.written.lock().unwrap().clone();
+        let bytes: Vec<u64> = written.iter().map(|(_, bytes, _)| *bytes).collect();
+        assert_eq!(bytes, [1, 2]);
+    }
+}

@@ -1,0 +1,5 @@
+//! Scripts run over messages.
+
+mod extensions;
+mod language;
+mod world;
