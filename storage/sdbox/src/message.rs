@@ -38,7 +38,7 @@ impl Source<'_> {
 pub struct NewMessage<'a> {
     /// Its bytes, in order.
     pub parts: &'a [Source<'a>],
-    /// Its metadata; sizes are filled in.
+    /// Its metadata; a missing virtual size is filled in.
     pub metadata: Metadata,
     /// When the file is made, in seconds since the Unix epoch.
     pub created: i64,
@@ -83,7 +83,7 @@ impl NewMessage<'_> {
             }
         }
         let metadata = Metadata {
-            virtual_size: Some(size),
+            virtual_size: self.metadata.virtual_size.or(Some(size)),
             ..self.metadata.clone()
         };
         pending.extend_from_slice(&metadata.encode());

@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use facteur_model::{AccountSpec, MailboxName, QuotaLimits, SpecialUse, UidValidity, Usage};
 
-use crate::{Mailbox, StoreError};
+use crate::{
+    Mailbox, Snapshot, StoreError,
+    keywords::KeywordTable,
+    owner::{ActiveScript, Owner, state_of},
+    shared::Shared,
+    view::View,
+};
 
 /// An account in use. Clones are the same account; it unloads some time after the last is dropped.
 #[derive(Debug, Clone)]
 pub struct Account {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
+    owner: Arc<Owner>,
 }
 
 /// A folder as LIST shows it.
@@ -58,80 +65,230 @@ pub struct ScriptInfo {
 }
 
 impl Account {
+    pub(crate) fn new(shared: &Arc<Shared>, owner: Arc<Owner>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            owner,
+        }
+    }
+
     /// What the directory said of it.
     pub fn spec(&self) -> Arc<AccountSpec> {
-        todo!()
+        self.owner.spec()
     }
+
     /// Every folder, INBOX first, then by name; subscribed names without a folder are left out.
+    ///
+    /// # Errors
+    /// When the account is being reopened; so wherever nothing else is said.
     pub fn folders(&self) -> Result<Vec<FolderInfo>, StoreError> {
-        todo!()
+        self.owner.list(&self.shared)
     }
+
     /// Subscribed names, also of folders that are gone (RFC 9051 §6.3.7).
+    ///
+    /// # Errors
+    /// When the account is being reopened.
     pub fn subscriptions(&self) -> Result<Vec<MailboxName>, StoreError> {
-        todo!()
+        Ok(self.owner.lock()?.subscriptions.iter().cloned().collect())
     }
+
     /// SUBSCRIBE, UNSUBSCRIBE.
-    pub fn set_subscribed(&self, _name: &MailboxName, _subscribed: bool) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<(), StoreError> {
+        let mut state = self.owner.lock()?;
+        self.owner
+            .subscribe(&self.shared, &mut state, name, subscribed)
     }
+
     /// CREATE, with the levels above it.
-    pub fn create(&self, _name: &MailboxName) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::MailboxExists`]; when the folder cannot be made.
+    pub fn create(&self, name: &MailboxName) -> Result<(), StoreError> {
+        let mut state = self.owner.lock()?;
+        self.owner
+            .make_folder(&self.shared, &mut state, name, false)
     }
+
     /// DELETE (RFC 9051 §6.3.5).
-    pub fn delete(&self, _name: &MailboxName) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`]; [`StoreError::Cannot`] for INBOX and for a mere level above
+    /// others.
+    pub fn delete(&self, name: &MailboxName) -> Result<(), StoreError> {
+        self.owner.remove_folder(&self.shared, name)
     }
+
     /// RENAME with what lies below; of INBOX its messages move (RFC 9051 §6.3.6).
-    pub fn rename(&self, _from: &MailboxName, _to: &MailboxName) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`], [`StoreError::MailboxExists`], [`StoreError::Cannot`].
+    pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<(), StoreError> {
+        self.owner.rename_folder(&self.shared, from, to)
     }
+
+    /// Whether there is such a mailbox (not only a level above others).
+    ///
+    /// # Errors
+    /// When the account is being reopened.
+    pub fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
+        Ok(self.owner.lock()?.folders.contains_key(name))
+    }
+
     /// Opens a mailbox for sessions.
-    pub fn open(&self, _name: &MailboxName) -> Result<Mailbox, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`]; when the index cannot be read.
+    pub fn open(&self, name: &MailboxName) -> Result<Mailbox, StoreError> {
+        let mut state = self.owner.lock()?;
+        let folder = state.folder_mut(name)?;
+        let view = match folder.core.view() {
+            Some(view) => view,
+            None => {
+                let id = folder.row.id;
+                let (rows, sets) = self.owner.index(&self.shared, |index| {
+                    Ok((index.messages(id)?, index.keyword_sets(id)?))
+                })?;
+                let keywords = Arc::new(KeywordTable::from_rows(sets));
+                let messages: Vec<_> = rows.iter().map(state_of).collect();
+                folder.keywords = Some(Arc::clone(&keywords));
+                let (uid_next, modseq) = (folder.row.uid_next, folder.row.highest_modseq);
+                let snapshot = Snapshot::new(&messages, keywords, uid_next, modseq);
+                View::new(&folder.core, snapshot)
+            }
+        };
+        Ok(Mailbox::new(&self.shared, &self.owner, view))
     }
+
     /// STATUS, without loading the mailbox where it is not loaded.
-    pub fn status(&self, _name: &MailboxName) -> Result<MailboxStatus, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`].
+    pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
+        let state = self.owner.lock()?;
+        let row = state.folder(name)?.row;
+        // At most: those from there on that were expunged again unseen are counted too, unless a
+        // session has the mailbox open.
+        let recent = match state.folder(name)?.core.view() {
+            Some(view) => {
+                let from = u32::try_from(row.recent_from).ok();
+                let below = from.and_then(facteur_model::Uid::new);
+                let snapshot = view.snapshot();
+                below.map_or(0, |uid| snapshot.len() - snapshot.count_below(uid))
+            }
+            None => {
+                let most = row.uid_next.saturating_sub(row.recent_from);
+                u32::try_from(most).unwrap_or(u32::MAX).min(row.messages)
+            }
+        };
+        Ok(MailboxStatus {
+            messages: row.messages,
+            recent,
+            uid_next: row.uid_next,
+            uid_validity: row.uid_validity,
+            unseen: row.unseen,
+            deleted: row.deleted,
+            size: row.bytes,
+            highest_modseq: row.highest_modseq,
+        })
     }
+
     /// What it holds.
+    ///
+    /// # Errors
+    /// When the account is being reopened.
     pub fn usage(&self) -> Result<Usage, StoreError> {
-        todo!()
+        Ok(self.owner.lock()?.usage())
     }
+
     /// What it may hold.
     pub fn quota(&self) -> QuotaLimits {
-        todo!()
+        self.owner.spec().quota
     }
+
     /// LISTSCRIPTS.
+    ///
+    /// # Errors
+    /// When the scripts' folder cannot be read.
     pub fn scripts(&self) -> Result<Vec<ScriptInfo>, StoreError> {
-        todo!()
+        let _state = self.owner.lock()?;
+        self.scripts_on_disk().list()
     }
+
     /// GETSCRIPT.
-    pub fn script(&self, _name: &str) -> Result<Vec<u8>, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoScript`]; when it cannot be read.
+    pub fn script(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        self.scripts_on_disk().read(name)
     }
+
     /// The active script's name and text, if there is one.
-    pub fn active_script(&self) -> Result<Option<(String, Arc<[u8]>)>, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn active_script(&self) -> Result<Option<ActiveScript>, StoreError> {
+        let mut state = self.owner.lock()?;
+        if let Some(known) = &state.script {
+            return Ok(known.clone());
+        }
+        let active = self.scripts_on_disk().active()?;
+        state.script = Some(active.clone());
+        Ok(active)
     }
+
     /// PUTSCRIPT: the caller has checked it.
-    pub fn put_script(&self, _name: &str, _text: &[u8]) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::Script`] for a name that no file can have; when it cannot be written.
+    pub fn put_script(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
+        let mut state = self.owner.lock()?;
+        state.script = None;
+        self.scripts_on_disk().write(name, text)
     }
+
     /// DELETESCRIPT.
-    pub fn delete_script(&self, _name: &str) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoScript`], [`StoreError::Script`] for the active one.
+    pub fn delete_script(&self, name: &str) -> Result<(), StoreError> {
+        let _state = self.owner.lock()?;
+        self.scripts_on_disk().remove(name)
     }
+
     /// RENAMESCRIPT.
-    pub fn rename_script(&self, _from: &str, _to: &str) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoScript`], [`StoreError::Script`] when `to` exists.
+    pub fn rename_script(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let mut state = self.owner.lock()?;
+        state.script = None;
+        self.scripts_on_disk().rename(from, to)
     }
+
     /// SETACTIVE; `None` makes none active.
-    pub fn set_active_script(&self, _name: Option<&str>) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::NoScript`].
+    pub fn set_active_script(&self, name: Option<&str>) -> Result<(), StoreError> {
+        let mut state = self.owner.lock()?;
+        state.script = None;
+        self.scripts_on_disk().activate(name)
     }
+
     /// Whether Sieve remembers `key` (and it has not expired at `now`, Unix seconds).
-    pub fn remembers(&self, _key: &[u8; 32], _now: i64) -> Result<bool, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn remembers(&self, key: &[u8; 32], now: i64) -> Result<bool, StoreError> {
+        self.owner
+            .index(&self.shared, |index| index.remembers(key, now))
+    }
+
+    fn scripts_on_disk(&self) -> crate::scripts::Scripts<'_> {
+        crate::scripts::Scripts::new(&self.shared.disk, self.owner.layout.home())
     }
 }

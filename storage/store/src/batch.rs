@@ -1,87 +1,12 @@
 //! What is committed together.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use facteur_model::{
     AccountSpec, Flags, Guid, InternalDate, Keyword, MailboxName, Uid, UidValidity,
 };
-use facteur_spool::Entry;
+use facteur_spool::{Change, Entry, QueueId};
 
-use crate::StoreError;
-
-/// A message's bytes, shared by every copy that is made of it. CRLF line ends, as received.
-#[derive(Debug, Clone)]
-pub enum Body {
-    /// Small enough to be kept in memory.
-    Memory(Bytes),
-    /// Lies in a staging file, which goes when the last clone is dropped.
-    File(Arc<StagedFile>),
-}
-
-/// A body that lies in a file of the staging directory.
-#[derive(Debug)]
-pub struct StagedFile {/* owned by the store */}
-
-/// Collects a body as it comes from the wire: in memory up to a limit, then in a file.
-#[derive(Debug)]
-pub struct Staging {/* owned by the store */}
-
-impl Staging {
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// When the staging file cannot be written.
-    pub fn write(&mut self, _bytes: &[u8]) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// How many bytes it holds.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Ends it.
-    ///
-    /// # Errors
-    /// When the staging file cannot be written.
-    pub fn finish(self) -> Result<Body, StoreError> {
-        todo!()
-    }
-}
-
-impl Body {
-    /// Its size in bytes.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-
-    /// Whether it is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The first bytes, at most `limit`: enough for the header.
-    ///
-    /// # Errors
-    /// When the staging file cannot be read.
-    pub fn head(&self, _limit: usize) -> Result<Bytes, StoreError> {
-        todo!()
-    }
-
-    /// A reader over the whole of it.
-    ///
-    /// # Errors
-    /// When the staging file cannot be opened.
-    pub fn reader(&self) -> Result<Box<dyn std::io::Read + Send>, StoreError> {
-        todo!()
-    }
-}
+use crate::Body;
 
 /// Everything that one transaction changes. [`crate::Store::commit`] does all of it or nothing.
 #[derive(Debug, Default)]
@@ -92,6 +17,9 @@ pub struct Batch {
     pub memory: Vec<MemoryEntry>,
     /// Messages into the spool, with their bodies.
     pub spool: Vec<(Entry, Body)>,
+    /// Changes to entries that are in the spool already: a local recipient that waited there is
+    /// struck off in the commit that delivers to it. An entry that is gone is passed over.
+    pub updates: Vec<(QueueId, Change)>,
 }
 
 /// One copy of a message into one mailbox.

@@ -1,6 +1,10 @@
 //! Why the store could not do what it was asked.
 
+use std::io;
+
+use facteur_index::IndexError;
 use facteur_model::MailboxName;
+use facteur_spool::SpoolError;
 
 /// Why a call on the store failed. One `reply_for` per session maps it to the wire.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +32,46 @@ pub enum StoreError {
     Script(&'static str),
     /// Temporary: SMTP `451 4.3.0`, IMAP `NO [SERVERBUG]`/`[UNAVAILABLE]`. The cause is for the log.
     #[error("mail store failed: {0}")]
-    Io(#[from] std::io::Error),
+    Io(io::Error),
     /// No space left: SMTP `452 4.3.1`, IMAP `NO [UNAVAILABLE]`.
     #[error("no space left for mail")]
     NoSpace,
     /// The index could not be read or written; it is rebuilt.
     #[error("index failed: {0}")]
     Index(String),
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        if facteur_disk::is_no_space(&error) {
+            Self::NoSpace
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NoSpace => Self::NoSpace,
+            IndexError::Io(error) => error.into(),
+            other => Self::Index(other.to_string()),
+        }
+    }
+}
+
+impl From<SpoolError> for StoreError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::Io(error) => error.into(),
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+impl From<getrandom::Error> for StoreError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Io(io::Error::other(error))
+    }
 }

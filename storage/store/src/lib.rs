@@ -5,18 +5,33 @@
 
 mod account;
 mod batch;
+mod body;
+mod commit;
+mod copy;
 mod error;
+mod expunge;
+mod flags;
+mod folders;
+mod keywords;
+mod load;
 mod mailbox;
+mod move_messages;
+mod owner;
+mod read;
+mod reconcile;
+mod recovery;
+mod scripts;
+mod shared;
 mod snapshot;
 mod store;
+mod view;
 
 pub use account::{Account, FolderInfo, MailboxStatus, ScriptInfo};
-pub use batch::{
-    Append, Appended, Batch, Body, Committed, MemoryEntry, QuotaCheck, StagedFile, Staging,
-};
+pub use batch::{Append, Appended, Batch, Committed, MemoryEntry, QuotaCheck};
+pub use body::{Body, StagedFile, Staging};
 pub use error::StoreError;
-pub use mailbox::{
-    CopyOutcome, FlagChange, FlagOutcome, Mailbox, MessageReader, Subscription, Summary,
-};
+pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
+pub use read::MessageReader;
 pub use snapshot::{Changes, KeywordSetId, MessageState, Snapshot};
 pub use store::{AutoFolder, Options, Store};
+pub use view::Subscription;

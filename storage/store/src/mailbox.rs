@@ -1,20 +1,25 @@
 //! One mailbox in use.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
+use facteur_sdbox::Layout;
 
-use crate::{Snapshot, StoreError};
+use crate::{
+    Snapshot, StoreError, Subscription, copy, expunge, flags, move_messages,
+    owner::Owner,
+    read::{self, MessageReader},
+    shared::Shared,
+    view::View,
+};
 
 /// A mailbox in use, shared by every session that has it open. Clones are the same mailbox.
 #[derive(Debug, Clone)]
 pub struct Mailbox {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
+    owner: Arc<Owner>,
+    view: Arc<View>,
 }
-
-/// Keeps a watcher registered; dropping it ends the notifications.
-#[derive(Debug)]
-pub struct Subscription {}
 
 /// What STORE does.
 #[derive(Debug, Clone)]
@@ -48,7 +53,7 @@ pub struct CopyOutcome {
 }
 
 /// What FETCH needs of a message beyond its state, ready for the wire.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// ENVELOPE's parenthesised value.
     pub envelope: Vec<u8>,
@@ -58,70 +63,149 @@ pub struct Summary {
     pub body: Vec<u8>,
 }
 
-/// An open message file.
-#[derive(Debug)]
-pub struct MessageReader {
-    /// The file.
-    pub file: File,
-    /// Where the message begins in it.
-    pub offset: u64,
-    /// RFC822.SIZE.
-    pub size: u64,
-}
+/// Summaries are fetched so many UIDs at a time: others get at the index in between.
+const SUMMARIES: usize = 512;
 
 impl Mailbox {
+    pub(crate) fn new(shared: &Arc<Shared>, owner: &Arc<Owner>, view: Arc<View>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            owner: Arc::clone(owner),
+            view,
+        }
+    }
+
     /// Its name (RENAME changes it).
     pub fn name(&self) -> MailboxName {
-        todo!()
+        self.view.core.name()
     }
+
     /// Its UIDVALIDITY.
     pub fn uid_validity(&self) -> UidValidity {
-        todo!()
+        self.view.core.uid_validity
     }
+
     /// As it stands now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        todo!()
+        self.view.snapshot()
     }
-    /// Whether it was deleted.
+
+    /// Whether it was deleted, or its account is reopened: a session must let go of it.
     pub fn is_deleted(&self) -> bool {
-        todo!()
+        self.view.core.is_deleted() || self.owner.is_broken()
     }
+
     /// Calls `wake` after every change, from the changing thread: it must be quick (set a flag,
     /// notify a task).
-    pub fn subscribe(&self, _wake: Arc<dyn Fn() + Send + Sync>) -> Subscription {
-        todo!()
+    pub fn subscribe(&self, wake: Arc<dyn Fn() + Send + Sync>) -> Subscription {
+        self.view.watch(wake)
     }
+
     /// Messages nobody was told of yet as `\Recent` (RFC 3501 §2.3.2): takes them when `claim`
     /// (SELECT), only looks otherwise (EXAMINE, STATUS).
-    pub fn recent(&self, _claim: bool) -> Result<UidSet, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the claim cannot be noted.
+    pub fn recent(&self, claim: bool) -> Result<UidSet, StoreError> {
+        flags::recent(&self.owner, &self.shared, &self.view, claim)
     }
+
     /// STORE.
-    pub fn store(&self, _uids: &UidSet, _change: &FlagChange) -> Result<FlagOutcome, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// Then no flag was changed.
+    pub fn store(&self, uids: &UidSet, change: &FlagChange) -> Result<FlagOutcome, StoreError> {
+        flags::store(&self.owner, &self.shared, &self.view, uids, change)
     }
+
     /// Removes those of `uids` that have `\Deleted` (or all of them with `force`); says which.
-    pub fn expunge(&self, _uids: &UidSet, _force: bool) -> Result<UidSet, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When files cannot be removed; some of the messages may be gone then.
+    pub fn expunge(&self, uids: &UidSet, force: bool) -> Result<UidSet, StoreError> {
+        expunge::run(&self.owner, &self.shared, &self.view, uids, force)
     }
+
     /// COPY.
-    pub fn copy(&self, _uids: &UidSet, _to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// Then no message was copied.
+    pub fn copy(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
+        copy::run(&self.owner, &self.shared, &self.view, uids, to)
     }
+
     /// MOVE (RFC 6851).
-    pub fn move_to(&self, _uids: &UidSet, _to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// Then no message was moved, unless the disk fails in the middle.
+    pub fn move_to(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
+        move_messages::run(&self.owner, &self.shared, &self.name(), uids, to)
     }
+
     /// Calls `visit` with the summary of each message still there, in UID order.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
     pub fn summaries(
         &self,
-        _uids: &UidSet,
-        _visit: &mut dyn FnMut(Uid, &Summary),
+        uids: &UidSet,
+        visit: &mut dyn FnMut(Uid, &Summary),
     ) -> Result<(), StoreError> {
-        todo!()
+        let mailbox = self.row_id()?;
+        let snapshot = self.snapshot();
+        let mut wanted = snapshot.select(uids).map(|(_, message)| message.uid);
+        let mut summary = Summary::default();
+        loop {
+            let some: UidSet = wanted.by_ref().take(SUMMARIES).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.owner.index(&self.shared, |index| {
+                index.summaries(mailbox, &some, &mut |uid, parts| {
+                    refill(&mut summary.envelope, parts.envelope);
+                    refill(&mut summary.body_structure, parts.body_structure);
+                    refill(&mut summary.body, parts.body);
+                    visit(uid, &summary);
+                })
+            })?;
+        }
     }
+
     /// Opens a message.
-    pub fn read(&self, _uid: Uid) -> Result<MessageReader, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when it was expunged meanwhile.
+    pub fn read(&self, uid: Uid) -> Result<MessageReader, StoreError> {
+        let snapshot = self.snapshot();
+        let message = snapshot.by_uid(uid).ok_or(StoreError::Gone)?;
+        let open = |name: &MailboxName| {
+            let path = self.owner.layout.mails(name).join(Layout::file_name(uid));
+            read::open(&self.shared.disk, &path, message.size, &self.shared.staging)
+        };
+        let name = self.name();
+        match open(&name) {
+            Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Expunged meanwhile, or the mailbox was renamed between the name and the file.
+                let renamed = {
+                    let _state = self.owner.lock()?;
+                    self.name()
+                };
+                if renamed == name {
+                    return Err(StoreError::Gone);
+                }
+                open(&renamed)
+            }
+            result => result,
+        }
     }
+
+    fn row_id(&self) -> Result<u32, StoreError> {
+        let state = self.owner.lock()?;
+        Ok(state.folder_of(&self.view.core)?.row.id)
+    }
+}
+
+fn refill(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(bytes);
 }

@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use facteur_model::{Flags, InternalDate, Keyword, ModSeq, Uid, UidSet};
 
+use crate::keywords::KeywordTable;
+
+/// Most messages in a chunk. A change copies the chunks it touches, and no more.
+const CHUNK: usize = 256;
+
 /// The set of keywords of a message: an index into the mailbox's table of the sets in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct KeywordSetId(pub(crate) u32);
@@ -25,71 +30,323 @@ pub struct MessageState {
     pub flags: Flags,
 }
 
+// A mailbox of a million messages is kept in 40 MB.
+const _: () = assert!(size_of::<MessageState>() == 40);
+
+/// Some messages in a row, never none, and how many come before them.
+#[derive(Debug, Clone)]
+struct Chunk {
+    before: u32,
+    messages: Arc<[MessageState]>,
+}
+
 /// A mailbox as it stood at one moment: immutable, cheap to clone, and sharing what did not change
 /// with the snapshots before and after it. A session keeps one and moves to the next when it may
 /// tell its client (RFC 9051 §5.5, §7.5.1).
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /* chunks of Arc<[MessageState]>; owned by the store */
-    _chunks: Arc<()>,
+    chunks: Arc<[Chunk]>,
+    keywords: Arc<KeywordTable>,
+    uid_next: u64,
+    highest_modseq: ModSeq,
 }
 
 impl Snapshot {
+    /// Of messages in UID order.
+    pub(crate) fn new(
+        messages: &[MessageState],
+        keywords: Arc<KeywordTable>,
+        uid_next: u64,
+        highest_modseq: ModSeq,
+    ) -> Self {
+        let chunks = messages.chunks(CHUNK).map(Arc::from).collect();
+        Self {
+            chunks: number(chunks),
+            keywords,
+            uid_next,
+            highest_modseq,
+        }
+    }
+
     /// How many messages.
     pub fn len(&self) -> u32 {
-        todo!()
+        self.chunks
+            .last()
+            .map_or(0, |last| last.before + count(&last.messages))
     }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.chunks.is_empty()
     }
+
     /// The message at this sequence number, 1 to [`Snapshot::len`].
-    pub fn by_sequence(&self, _sequence: u32) -> Option<&MessageState> {
-        todo!()
+    pub fn by_sequence(&self, sequence: u32) -> Option<&MessageState> {
+        let index = sequence.checked_sub(1)?;
+        let after = self.chunks.partition_point(|chunk| chunk.before <= index);
+        let chunk = self.chunks.get(after.checked_sub(1)?)?;
+        chunk.messages.get((index - chunk.before) as usize)
     }
+
     /// The sequence number of this UID.
-    pub fn sequence_of(&self, _uid: Uid) -> Option<u32> {
-        todo!()
+    pub fn sequence_of(&self, uid: Uid) -> Option<u32> {
+        let below = self.count_below(uid);
+        let found = self.by_sequence(below + 1)?;
+        (found.uid == uid).then_some(below + 1)
     }
+
     /// The message with this UID.
     pub fn by_uid(&self, uid: Uid) -> Option<&MessageState> {
         self.by_sequence(self.sequence_of(uid)?)
     }
+
     /// How many messages have a UID below this one.
-    pub fn count_below(&self, _uid: Uid) -> u32 {
-        todo!()
+    pub fn count_below(&self, uid: Uid) -> u32 {
+        let after = self
+            .chunks
+            .partition_point(|chunk| chunk.messages.first().is_some_and(|first| first.uid < uid));
+        let Some(chunk) = after.checked_sub(1).and_then(|at| self.chunks.get(at)) else {
+            return 0;
+        };
+        let within = chunk.messages.partition_point(|message| message.uid < uid);
+        chunk.before + u32::try_from(within).unwrap_or(u32::MAX)
     }
+
     /// Every message in order.
     pub fn iter(&self) -> impl Iterator<Item = &MessageState> + '_ {
-        std::iter::empty()
+        self.chunks.iter().flat_map(|chunk| chunk.messages.iter())
     }
+
     /// The messages of these UIDs with their sequence numbers, in order.
     pub fn select<'a>(
         &'a self,
-        _uids: &'a UidSet,
+        uids: &'a UidSet,
     ) -> impl Iterator<Item = (u32, &'a MessageState)> + 'a {
-        std::iter::empty()
+        uids.ranges().flat_map(move |(low, high)| {
+            let first = self.count_below(low) + 1;
+            self.from_sequence(first)
+                .take_while(move |(_, message)| message.uid <= high)
+        })
     }
+
+    /// The messages from a sequence number on, with their sequence numbers.
+    fn from_sequence(&self, first: u32) -> impl Iterator<Item = (u32, &MessageState)> + '_ {
+        let index = first.saturating_sub(1);
+        let after = self.chunks.partition_point(|chunk| chunk.before <= index);
+        let at = after.saturating_sub(1);
+        let rest = self.chunks.get(at..).unwrap_or_default();
+        let skip = rest
+            .first()
+            .map_or(0, |chunk| index.saturating_sub(chunk.before));
+        rest.iter()
+            .flat_map(|chunk| chunk.messages.iter())
+            .skip(skip as usize)
+            .zip(first.max(1)..)
+            .map(|(message, sequence)| (sequence, message))
+    }
+
     /// The keywords of a set.
-    pub fn keywords(&self, _set: KeywordSetId) -> &[Keyword] {
-        todo!()
+    pub fn keywords(&self, set: KeywordSetId) -> &[Keyword] {
+        self.keywords.set(set)
     }
+
     /// Every keyword the mailbox knows, for `FLAGS`.
     pub fn known_keywords(&self) -> &[Keyword] {
-        todo!()
+        self.keywords.known()
     }
+
     /// The next UID.
     pub fn uid_next(&self) -> u64 {
-        todo!()
+        self.uid_next
     }
+
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1).
     pub fn highest_modseq(&self) -> ModSeq {
-        todo!()
+        self.highest_modseq
     }
+
     /// What changed from this snapshot to a later one: UIDs gone, messages whose flags or keywords
-    /// differ, and how many are new.
-    pub fn changes_to(&self, _later: &Snapshot) -> Changes {
-        todo!()
+    /// differ, and how many are new. What the two share is not looked at.
+    pub fn changes_to(&self, later: &Snapshot) -> Changes {
+        let mut changes = Changes::default();
+        let mut old = Cursor::new(&self.chunks);
+        let mut new = Cursor::new(&later.chunks);
+        loop {
+            if old.skip_shared(&mut new) {
+                continue;
+            }
+            match (old.peek(), new.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => {
+                    changes.expunged.push(old.sequence());
+                    old.advance();
+                }
+                (None, Some(_)) => {
+                    changes.added += 1;
+                    new.advance();
+                }
+                (Some(before), Some(after)) if before.uid == after.uid => {
+                    if before != after {
+                        changes.changed.insert(after.uid);
+                    }
+                    old.advance();
+                    new.advance();
+                }
+                (Some(before), Some(after)) if before.uid < after.uid => {
+                    changes.expunged.push(old.sequence());
+                    old.advance();
+                }
+                (Some(_), Some(_)) => {
+                    changes.added += 1;
+                    new.advance();
+                }
+            }
+        }
+    }
+
+    /// With messages added behind the last.
+    pub(crate) fn with_added(&self, added: &[MessageState]) -> Self {
+        let mut chunks: Vec<_> = self.shared_chunks().collect();
+        let mut tail = match chunks.pop() {
+            Some(last) if last.len() < CHUNK => last.to_vec(),
+            Some(full) => {
+                chunks.push(full);
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        tail.extend_from_slice(added);
+        chunks.extend(tail.chunks(CHUNK).map(Arc::from));
+        self.with_chunks(chunks)
+    }
+
+    /// With some messages' states replaced; `changed` is in UID order.
+    pub(crate) fn with_changed(&self, changed: &[MessageState]) -> Self {
+        let mut rest = changed.iter().peekable();
+        let chunks = self.shared_chunks().map(|chunk| {
+            let last = chunk.last().map(|message| message.uid);
+            if rest.peek().map(|message| message.uid) > last {
+                return chunk;
+            }
+            let mut messages = chunk.to_vec();
+            while let Some(message) = rest.next_if(|message| Some(message.uid) <= last) {
+                if let Ok(at) = messages.binary_search_by_key(&message.uid, |m| m.uid)
+                    && let Some(slot) = messages.get_mut(at)
+                {
+                    *slot = *message;
+                }
+            }
+            Arc::from(messages)
+        });
+        let chunks = chunks.collect();
+        self.with_chunks(chunks)
+    }
+
+    /// Without these messages.
+    pub(crate) fn without(&self, gone: &UidSet) -> Self {
+        let chunks = self.shared_chunks().filter_map(|chunk| {
+            if !chunk.iter().any(|message| gone.contains(message.uid)) {
+                return Some(chunk);
+            }
+            let left = chunk.iter().filter(|message| !gone.contains(message.uid));
+            let left: Vec<_> = left.copied().collect();
+            (!left.is_empty()).then(|| Arc::from(left))
+        });
+        let chunks = chunks.collect();
+        self.with_chunks(chunks)
+    }
+
+    /// With the mailbox's numbers and keywords as they are after a change.
+    pub(crate) fn at(
+        mut self,
+        keywords: Option<Arc<KeywordTable>>,
+        uid_next: u64,
+        highest_modseq: ModSeq,
+    ) -> Self {
+        if let Some(keywords) = keywords {
+            self.keywords = keywords;
+        }
+        self.uid_next = uid_next;
+        self.highest_modseq = highest_modseq;
+        self
+    }
+
+    fn shared_chunks(&self) -> impl Iterator<Item = Arc<[MessageState]>> + '_ {
+        self.chunks.iter().map(|chunk| Arc::clone(&chunk.messages))
+    }
+
+    fn with_chunks(&self, chunks: Vec<Arc<[MessageState]>>) -> Self {
+        Self {
+            chunks: number(chunks),
+            ..self.clone()
+        }
+    }
+}
+
+fn count(messages: &[MessageState]) -> u32 {
+    u32::try_from(messages.len()).unwrap_or(u32::MAX)
+}
+
+fn number(chunks: Vec<Arc<[MessageState]>>) -> Arc<[Chunk]> {
+    let mut before = 0;
+    chunks
+        .into_iter()
+        .map(|messages| {
+            let chunk = Chunk { before, messages };
+            before += count(&chunk.messages);
+            chunk
+        })
+        .collect()
+}
+
+/// A place in a row of chunks.
+struct Cursor<'a> {
+    chunks: &'a [Chunk],
+    within: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(chunks: &'a [Chunk]) -> Self {
+        Self { chunks, within: 0 }
+    }
+
+    fn peek(&self) -> Option<&'a MessageState> {
+        self.chunks.first()?.messages.get(self.within)
+    }
+
+    /// The sequence number here.
+    fn sequence(&self) -> u32 {
+        let within = u32::try_from(self.within).unwrap_or(u32::MAX);
+        self.chunks
+            .first()
+            .map_or(0, |chunk| chunk.before + within + 1)
+    }
+
+    fn advance(&mut self) {
+        self.within += 1;
+        if let Some((first, rest)) = self.chunks.split_first()
+            && self.within >= first.messages.len()
+        {
+            self.chunks = rest;
+            self.within = 0;
+        }
+    }
+
+    /// Passes a chunk that both have here.
+    fn skip_shared(&mut self, other: &mut Self) -> bool {
+        if self.within != 0 || other.within != 0 {
+            return false;
+        }
+        match (self.chunks.split_first(), other.chunks.split_first()) {
+            (Some((ours, rest)), Some((theirs, others)))
+                if Arc::ptr_eq(&ours.messages, &theirs.messages) =>
+            {
+                self.chunks = rest;
+                other.chunks = others;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -102,4 +359,90 @@ pub struct Changes {
     pub changed: UidSet,
     /// How many were added.
     pub added: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use facteur_model::Flag;
+    use proptest::prelude::*;
+
+    fn state(uid: u32) -> MessageState {
+        MessageState {
+            uid: Uid::new(uid).unwrap(),
+            modseq: ModSeq::new(1),
+            internal_date: InternalDate::from_unix(0),
+            size: 1,
+            keywords: KeywordSetId::default(),
+            flags: Flags::EMPTY,
+        }
+    }
+
+    fn snapshot(states: &[MessageState]) -> Snapshot {
+        Snapshot::new(states, Arc::default(), 1, ModSeq::new(1))
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_equals_a_plain_list(
+            steps in prop::collection::vec((0u8..3, prop::collection::vec(1u32..900, 0..40), 1u32..400), 1..8)
+        ) {
+            let mut list: Vec<MessageState> = Vec::new();
+            let mut now = snapshot(&list);
+            let mut next = 1;
+            for (kind, picks, grow) in steps {
+                let before_list = list.clone();
+                let before = now.clone();
+                match kind {
+                    0 => {
+                        let added: Vec<_> = (next..next + grow).map(state).collect();
+                        next += grow;
+                        list.extend_from_slice(&added);
+                        now = now.with_added(&added);
+                    }
+                    1 => {
+                        let gone: UidSet = picks.iter().filter_map(|n| Uid::new(*n)).collect();
+                        list.retain(|m| !gone.contains(m.uid));
+                        now = now.without(&gone);
+                    }
+                    _ => {
+                        let picked: UidSet = picks.iter().filter_map(|n| Uid::new(*n)).collect();
+                        let mut changed = Vec::new();
+                        for m in list.iter_mut().filter(|m| picked.contains(m.uid)) {
+                            m.flags = m.flags.with(Flag::Seen);
+                            m.modseq = ModSeq::new(m.modseq.value() + 1);
+                            changed.push(*m);
+                        }
+                        now = now.with_changed(&changed);
+                    }
+                }
+                prop_assert_eq!(now.iter().copied().collect::<Vec<_>>(), list.clone());
+                prop_assert_eq!(now.len() as usize, list.len());
+                for (at, m) in list.iter().enumerate() {
+                    let sequence = u32::try_from(at).unwrap() + 1;
+                    prop_assert_eq!(now.sequence_of(m.uid), Some(sequence));
+                    prop_assert_eq!(now.by_sequence(sequence), Some(m));
+                }
+                prop_assert_eq!(now.by_sequence(0), None);
+                prop_assert_eq!(now.by_sequence(now.len() + 1), None);
+                prop_assert_eq!(now.sequence_of(Uid::new(5000).unwrap()), None);
+                let wanted: UidSet = picks.iter().filter_map(|n| Uid::new(*n)).collect();
+                let selected: Vec<_> = now.select(&wanted).map(|(s, m)| (s, m.uid)).collect();
+                let expected: Vec<_> = list.iter().enumerate().filter(|(_, m)| wanted.contains(m.uid))
+                    .map(|(at, m)| (u32::try_from(at).unwrap() + 1, m.uid)).collect();
+                prop_assert_eq!(selected, expected);
+
+                let changes = before.changes_to(&now);
+                let gone: Vec<u32> = before_list.iter().enumerate()
+                    .filter(|(_, m)| !list.iter().any(|n| n.uid == m.uid))
+                    .map(|(at, _)| u32::try_from(at).unwrap() + 1).collect();
+                prop_assert_eq!(changes.expunged, gone);
+                let differ: UidSet = before_list.iter()
+                    .filter(|m| list.iter().any(|n| n.uid == m.uid && n != *m)).map(|m| m.uid).collect();
+                prop_assert_eq!(changes.changed, differ);
+                let added = list.iter().filter(|m| !before_list.iter().any(|n| n.uid == m.uid)).count();
+                prop_assert_eq!(changes.added as usize, added);
+            }
+        }
+    }
 }

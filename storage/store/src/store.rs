@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use facteur_model::{AccountSpec, MailboxName, SpecialUse};
-use facteur_spool::Entry;
+use facteur_disk::Disk;
+use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
+use facteur_spool::{Entry, Spool};
 
-use crate::{Account, Batch, Committed, Staging, StoreError};
+use crate::{Account, Batch, Committed, Staging, StoreError, commit, recovery, shared::Shared};
 
 /// Where the store lies and what it makes by itself.
 #[derive(Debug, Clone)]
@@ -34,33 +35,99 @@ pub struct AutoFolder {
 /// The mail store. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
 }
 
 impl Store {
     /// Opens it and recovers: what an earlier process left half done is ended first.
-    pub fn open(_options: Options) -> Result<Self, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When its folder cannot be used, or another process has it.
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        Self::open_on(Disk::real(), options)
     }
+
+    /// As [`Store::open`], on a disk that may have faults.
+    ///
+    /// # Errors
+    /// When its folder cannot be used, or another process has it.
+    pub fn open_on(disk: Disk, options: Options) -> Result<Self, StoreError> {
+        let staging = options.state.join("staging");
+        disk.create_dir_all_durably(&staging)?;
+        let lock = disk
+            .lock(&options.state.join("lock"))?
+            .ok_or(StoreError::Cannot(
+                "another process has this mail store open",
+            ))?;
+        for left in disk.read_dir(&staging)? {
+            disk.unlink_if_there(&staging.join(left.name))?;
+        }
+        let spool = Spool::open(disk.clone(), &options.state.join("spool"))?;
+        let boot = boot_id(&disk)?;
+        let shared = Shared::new(disk, options, spool, boot, lock);
+        recovery::run(&shared)?;
+        Ok(Self { shared })
+    }
+
     /// Begins a body.
     pub fn stage(&self) -> Staging {
-        todo!()
+        let shared = &self.shared;
+        Staging::new(&shared.disk, &shared.staging, shared.options.staging_memory)
     }
+
     /// Opens an account; its home is made when missing.
-    pub fn account(&self, _spec: &AccountSpec) -> Result<Account, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When its home cannot be used.
+    pub fn account(&self, spec: &AccountSpec) -> Result<Account, StoreError> {
+        let owner = self.shared.owner(spec)?;
+        Ok(Account::new(&self.shared, owner))
     }
+
     /// Makes everything in the batch durable and visible, or nothing. Returns after the syncs it
     /// needs: only then may a 250 be written.
-    pub fn commit(&self, _batch: Batch) -> Result<Committed, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// Then nothing of the batch was done.
+    pub fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        commit::commit(&self.shared, &batch)
     }
+
+    /// The spool, for the queue.
+    pub fn spool(&self) -> &Spool {
+        &self.shared.spool
+    }
+
     /// Calls `wake` whenever a commit put entries into the spool.
-    pub fn on_spooled(&self, _wake: Arc<dyn Fn(&[Entry]) + Send + Sync>) {
-        todo!()
+    pub fn on_spooled(&self, wake: Arc<dyn Fn(&[Entry]) + Send + Sync>) {
+        self.shared.on_spooled.store(Some(Arc::new(wake)));
     }
-    /// Ends background work and makes everything durable.
+
+    /// Calls `told` whenever a commit or a session changed what an account holds.
+    pub fn on_usage_changed(&self, told: Arc<dyn Fn(&AccountId, Usage) + Send + Sync>) {
+        self.shared.on_usage.store(Some(Arc::new(told)));
+    }
+
+    /// Ends what is under way and makes everything durable. Accounts that a session still holds
+    /// stay usable; they are looked through at the next start.
+    ///
+    /// # Errors
+    /// When an index cannot be made durable.
     pub fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        for owner in self.shared.loaded() {
+            let _state = owner.lock()?;
+            owner.index(&self.shared, |index| index.checkpoint())?;
+        }
+        self.shared.unload(|_| true);
+        Ok(())
+    }
+}
+
+/// Names this boot of the machine; without a name every start counts as one.
+fn boot_id(disk: &Disk) -> Result<String, StoreError> {
+    let path = std::path::Path::new("/proc/sys/kernel/random/boot_id");
+    match disk.read(path) {
+        Ok(id) => Ok(String::from_utf8_lossy(&id).trim().to_owned()),
+        Err(_) => Ok(facteur_model::Guid::random()?.to_string()),
     }
 }

@@ -1,0 +1,617 @@
+//! `commit(Batch)`: all of it or nothing, durable when it returns, visible last.
+//!
+//! 1. A batch of more than one step is written into the spool as a transaction, durably: from here
+//!    on it will be done, by this process or by the next one's [`crate::recovery`].
+//! 2. Each message is written under a temporary name and synced, outside any lock.
+//! 3. The accounts are locked, in the order of their names. Copies whose delivery GUID the index
+//!    has are done already. The others get UIDs, their files their names, and the folders are
+//!    synced; then the rows of the index are written.
+//! 4. Spool entries follow, then the transaction ends, durably. Now sessions see the messages.
+//!
+//! One append alone needs no transaction: its file's name is the commit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, MutexGuard},
+    time::SystemTime,
+};
+
+use facteur_disk::Disk;
+use facteur_index::{Details, MailboxRow, Parts};
+use facteur_message::Scanned;
+use facteur_model::{
+    AccountId, Guid, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidSet, Usage,
+};
+use facteur_sdbox::{Layout, Metadata, NewMessage, Source};
+use facteur_spool::{QueueId, SpoolError};
+
+use crate::{
+    Append, Appended, Batch, Body, Committed, KeywordSetId, MessageState, QuotaCheck, StoreError,
+    keywords::KeywordTable,
+    owner::{Folder, Owner, State, count_in, row_of},
+    read, recovery,
+    shared::Shared,
+    view::Wakes,
+};
+
+/// Does a batch.
+pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
+    let transaction = if is_one_step(batch) {
+        None
+    } else {
+        Some(recovery::begin(shared, batch)?)
+    };
+    run(shared, batch, transaction.as_ref())
+}
+
+/// Whether the batch is done or not done by itself, whenever the process ends.
+fn is_one_step(batch: &Batch) -> bool {
+    let memory_elsewhere = batch.memory.iter().any(|entry| {
+        batch
+            .appends
+            .iter()
+            .any(|append| append.account.id != entry.account.id)
+    });
+    match (batch.appends.len(), batch.spool.len()) {
+        (0, 0) => usize::from(!batch.memory.is_empty()) + batch.updates.len() <= 1,
+        (0, 1) => batch.memory.is_empty() && batch.updates.is_empty(),
+        // An update that is not reached leaves a recipient in the spool; delivering to it again
+        // finds the delivery GUID and adds nothing.
+        (1, 0) => !memory_elsewhere,
+        _ => false,
+    }
+}
+
+/// Does a batch whose transaction, if it needs one, has begun.
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    batch: &Batch,
+    transaction: Option<&QueueId>,
+) -> Result<Committed, StoreError> {
+    let result = apply(shared, batch, transaction);
+    if let (Err(error), Some(id)) = (&result, transaction) {
+        // What was done is undone; so is the promise.
+        if let Err(second) = shared.spool.end(id) {
+            tracing::error!(transaction = %id, %error, %second, "failed commit could not be withdrawn: it will be done at the next start");
+        }
+    }
+    result
+}
+
+fn apply(
+    shared: &Arc<Shared>,
+    batch: &Batch,
+    transaction: Option<&QueueId>,
+) -> Result<Committed, StoreError> {
+    let owners = owners(shared, batch)?;
+    let written = write(shared, batch, &owners)?;
+    let mut wakes = Wakes::default();
+    let mut told = Vec::new();
+    let committed = {
+        let mut work = Work::lock(shared, &owners)?;
+        let steps = work.plan(batch, &written)?;
+        if let Err(error) = work.perform(batch, written, &steps, transaction) {
+            work.undo(batch, &steps);
+            return Err(error);
+        }
+        work.publish(batch, &steps, &mut wakes, &mut told);
+        Committed {
+            appended: steps.into_iter().map(Step::into_appended).collect(),
+        }
+    };
+    drop(wakes);
+    for (id, usage) in told {
+        if let Some(owner) = owners.get(&id) {
+            shared.tell_usage(owner, usage);
+        }
+    }
+    if !batch.spool.is_empty()
+        && let Some(wake) = &*shared.on_spooled.load()
+    {
+        let entries: Vec<_> = batch.spool.iter().map(|(entry, _)| entry.clone()).collect();
+        wake(&entries);
+    }
+    Ok(committed)
+}
+
+type Owners = BTreeMap<AccountId, Arc<Owner>>;
+
+fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
+    let mut owners = Owners::new();
+    let appends = batch.appends.iter().map(|append| &append.account);
+    for spec in appends.chain(batch.memory.iter().map(|entry| &entry.account)) {
+        if !owners.contains_key(&spec.id) {
+            owners.insert(spec.id.clone(), shared.owner(spec)?);
+        }
+    }
+    Ok(owners)
+}
+
+/// A message's file under its temporary name, which goes if it gets no other.
+struct Written {
+    disk: Disk,
+    path: PathBuf,
+    scanned: Scanned,
+    guid: Guid,
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = self.disk.unlink_if_there(&self.path);
+    }
+}
+
+/// Writes every message durably, under temporary names in its owner's INBOX.
+fn write(shared: &Shared, batch: &Batch, owners: &Owners) -> Result<Vec<Written>, StoreError> {
+    let created = InternalDate::from(SystemTime::now()).unix();
+    batch
+        .appends
+        .iter()
+        .map(|append| {
+            let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
+            let dir = owner.layout.mails(&MailboxName::inbox());
+            write_one(&shared.disk, &dir, append, created)
+        })
+        .collect()
+}
+
+fn write_one(
+    disk: &Disk,
+    dir: &Path,
+    append: &Append,
+    created: i64,
+) -> Result<Written, StoreError> {
+    let (scanned, body) = match &append.body {
+        Body::Memory(bytes) => (
+            read::scan(&mut &bytes[..], &append.prefix)?,
+            Source::Memory(bytes),
+        ),
+        Body::File(staged) => (
+            read::scan(&mut append.body.reader()?, &append.prefix)?,
+            Source::File(&staged.file, staged.size),
+        ),
+    };
+    let guid = Guid::random()?;
+    let message = NewMessage {
+        parts: &[Source::Memory(&append.prefix), body],
+        metadata: Metadata {
+            guid: Some(guid),
+            delivery: Some(append.delivery),
+            received: Some(append.internal_date),
+            virtual_size: Some(scanned.size),
+            ..Metadata::default()
+        },
+        created,
+    };
+    let path = message.write(disk, dir)?;
+    Ok(Written {
+        disk: disk.clone(),
+        path,
+        scanned,
+        guid,
+    })
+}
+
+/// What becomes of one append.
+enum Step {
+    /// It was delivered before.
+    Known(Appended),
+    /// It gets these numbers.
+    New {
+        mailbox: u32,
+        state: MessageState,
+        appended: Appended,
+    },
+}
+
+impl Step {
+    fn into_appended(self) -> Appended {
+        match self {
+            Self::Known(appended) | Self::New { appended, .. } => appended,
+        }
+    }
+}
+
+/// The accounts of a batch, locked.
+struct Work<'a> {
+    shared: &'a Shared,
+    accounts: BTreeMap<&'a AccountId, Locked<'a>>,
+    /// Files that got their names.
+    named: BTreeSet<PathBuf>,
+}
+
+struct Locked<'a> {
+    owner: &'a Arc<Owner>,
+    state: MutexGuard<'a, State>,
+    /// The rows of the mailboxes that change, as they will be.
+    rows: BTreeMap<MailboxName, MailboxRow>,
+    /// What the account will hold.
+    usage: Usage,
+    /// Keyword sets that are new.
+    sets: Vec<(u32, KeywordSetId, String)>,
+    keywords: BTreeMap<MailboxName, Arc<KeywordTable>>,
+}
+
+impl<'a> Work<'a> {
+    fn lock(shared: &'a Shared, owners: &'a Owners) -> Result<Self, StoreError> {
+        let mut accounts = BTreeMap::new();
+        for (id, owner) in owners {
+            let state = owner.lock()?;
+            let usage = state.usage();
+            let locked = Locked {
+                owner,
+                state,
+                rows: BTreeMap::new(),
+                usage,
+                sets: Vec::new(),
+                keywords: BTreeMap::new(),
+            };
+            accounts.insert(id, locked);
+        }
+        Ok(Self {
+            shared,
+            accounts,
+            named: BTreeSet::new(),
+        })
+    }
+
+    /// Gives every append its place, and durably reserves the numbers. Nothing can be seen of it.
+    fn plan(&mut self, batch: &'a Batch, written: &[Written]) -> Result<Vec<Step>, StoreError> {
+        let mut steps = Vec::with_capacity(batch.appends.len());
+        let mut planned: BTreeMap<Guid, Appended> = BTreeMap::new();
+        for (append, written) in batch.appends.iter().zip(written) {
+            let account = self
+                .accounts
+                .get_mut(&append.account.id)
+                .ok_or(StoreError::Gone)?;
+            let known = match planned.get(&append.delivery) {
+                Some(twin) => Some(twin.clone()),
+                None => account.delivered(self.shared, append)?,
+            };
+            let step = match known {
+                Some(appended) => Step::Known(appended),
+                None => account.place(self.shared, append, &written.scanned)?,
+            };
+            if let Step::New { appended, .. } = &step {
+                planned.insert(append.delivery, appended.clone());
+            }
+            steps.push(step);
+        }
+        for account in self.accounts.values_mut() {
+            account.reserve(self.shared)?;
+        }
+        Ok(steps)
+    }
+
+    fn perform(
+        &mut self,
+        batch: &Batch,
+        written: Vec<Written>,
+        steps: &[Step],
+        transaction: Option<&QueueId>,
+    ) -> Result<(), StoreError> {
+        self.name_files(batch, &written, steps)?;
+        self.write_rows(batch, &written, steps)?;
+        drop(written);
+        let spool = &self.shared.spool;
+        for (entry, body) in &batch.spool {
+            spool.add(entry, &mut body.reader()?)?;
+        }
+        for (id, change) in &batch.updates {
+            match spool.update(id, change) {
+                Ok(()) | Err(SpoolError::Gone) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(id) = transaction {
+            spool.end(id)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the files their names and makes these durable.
+    fn name_files(
+        &mut self,
+        batch: &Batch,
+        written: &[Written],
+        steps: &[Step],
+    ) -> Result<(), StoreError> {
+        let mut dirs = BTreeSet::new();
+        for ((append, written), step) in batch.appends.iter().zip(written).zip(steps) {
+            let Step::New { state, .. } = step else {
+                continue;
+            };
+            let dir = self.mails(append)?;
+            let path = dir.join(Layout::file_name(state.uid));
+            self.shared.disk.rename_new(&written.path, &path)?;
+            self.named.insert(path);
+            dirs.insert(dir);
+        }
+        for dir in dirs {
+            self.shared.disk.sync_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    fn mails(&self, append: &Append) -> Result<PathBuf, StoreError> {
+        let account = self.accounts.get(&append.account.id);
+        let account = account.ok_or(StoreError::Gone)?;
+        Ok(account.owner.layout.mails(&append.mailbox))
+    }
+
+    fn write_rows(
+        &mut self,
+        batch: &Batch,
+        written: &[Written],
+        steps: &[Step],
+    ) -> Result<(), StoreError> {
+        let now = InternalDate::from(SystemTime::now()).unix();
+        for (id, account) in &mut self.accounts {
+            let appends = batch.appends.iter().zip(written).zip(steps);
+            let appends = appends.filter(|((append, _), _)| append.account.id == **id);
+            let memory = batch.memory.iter().filter(|entry| entry.account.id == **id);
+            let (owner, rows, sets) = (account.owner, &account.rows, &account.sets);
+            owner.change(self.shared, &mut account.state, |transaction| {
+                for (mailbox, set, keywords) in sets {
+                    transaction.add_keyword_set(*mailbox, set.0, keywords)?;
+                }
+                for ((append, written), step) in appends {
+                    let Step::New { mailbox, state, .. } = step else {
+                        continue;
+                    };
+                    transaction.add_message(*mailbox, &row_of(state), &details(written))?;
+                    transaction.add_delivery(append.delivery, *mailbox, state.uid)?;
+                }
+                for row in rows.values() {
+                    transaction.set_mailbox(row)?;
+                }
+                for entry in memory {
+                    transaction.remember(&entry.key, entry.expires_at, now)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what a failed commit did. Where that fails too, the next start finds it.
+    fn undo(&mut self, batch: &Batch, steps: &[Step]) {
+        for (entry, _) in &batch.spool {
+            if let Err(error) = self.shared.spool.remove(&entry.queue_id) {
+                tracing::error!(queue_id = %entry.queue_id, %error, "entry of a failed commit could not be taken back");
+            }
+        }
+        for (append, step) in batch.appends.iter().zip(steps) {
+            let Step::New { mailbox, state, .. } = step else {
+                continue;
+            };
+            let undone = self
+                .mails(append)
+                .and_then(|dir| {
+                    let path = dir.join(Layout::file_name(state.uid));
+                    if self.named.remove(&path) {
+                        self.shared.disk.unlink_if_there(&path)?;
+                        self.shared.disk.sync_dir(&dir)?;
+                    }
+                    Ok(())
+                })
+                .and_then(|()| self.forget(append, *mailbox, state.uid));
+            if let Err(error) = undone {
+                tracing::error!(account = %append.account.id, mailbox = %append.mailbox, uid = %state.uid, %error, "message of a failed commit could not be taken back");
+            }
+        }
+    }
+
+    fn forget(&mut self, append: &Append, mailbox: u32, uid: Uid) -> Result<(), StoreError> {
+        let Some(account) = self.accounts.get_mut(&append.account.id) else {
+            return Ok(());
+        };
+        // Its UID is not given again; all else is as before.
+        let folder = account.state.folder_mut(&append.mailbox)?;
+        folder.row.uid_next = folder.row.uid_next.max(u64::from(uid.value()) + 1);
+        let row = folder.row;
+        account
+            .owner
+            .change(self.shared, &mut account.state, |transaction| {
+                transaction.forget(mailbox, &UidSet::from_iter([uid]))?;
+                transaction.remove_delivery(append.delivery)?;
+                transaction.set_mailbox(&row)
+            })
+    }
+
+    /// Shows the messages to the sessions.
+    fn publish(
+        &mut self,
+        batch: &Batch,
+        steps: &[Step],
+        wakes: &mut Wakes,
+        told: &mut Vec<(AccountId, Usage)>,
+    ) {
+        for (id, account) in &mut self.accounts {
+            for (name, row) in &account.rows {
+                let Ok(folder) = account.state.folder_mut(name) else {
+                    continue;
+                };
+                folder.row = *row;
+                let keywords = account.keywords.get(name).cloned();
+                if keywords.is_some() {
+                    folder.keywords.clone_from(&keywords);
+                }
+                let Some(view) = folder.core.view() else {
+                    continue;
+                };
+                let added: Vec<MessageState> = batch
+                    .appends
+                    .iter()
+                    .zip(steps)
+                    .filter(|(append, _)| append.account.id == **id && append.mailbox == *name)
+                    .filter_map(|(_, step)| match step {
+                        Step::New { state, .. } => Some(*state),
+                        Step::Known(_) => None,
+                    })
+                    .collect();
+                let next = view.snapshot().with_added(&added);
+                view.publish(next.at(keywords, row.uid_next, row.highest_modseq), wakes);
+            }
+            if !account.rows.is_empty() {
+                told.push(((*id).clone(), account.usage));
+            }
+        }
+    }
+}
+
+impl Locked<'_> {
+    /// Where this delivery's message lies if it was made before.
+    fn delivered(&self, shared: &Shared, append: &Append) -> Result<Option<Appended>, StoreError> {
+        let found = self.owner.index(shared, |index| {
+            let Some((mailbox, uid)) = index.delivery(append.delivery)? else {
+                return Ok(None);
+            };
+            Ok(Some((mailbox, uid, index.message(mailbox, uid)?)))
+        })?;
+        let Some((mailbox, uid, row)) = found else {
+            return Ok(None);
+        };
+        let folder = self.state.folders.iter().find(|(_, f)| f.row.id == mailbox);
+        let (name, uid_validity) = match folder {
+            Some((name, folder)) => (name.clone(), folder.row.uid_validity),
+            // Its mailbox is gone since; it was delivered all the same.
+            None => (append.mailbox.clone(), facteur_model::UidValidity::FIRST),
+        };
+        Ok(Some(Appended {
+            mailbox: name,
+            uid_validity,
+            uid,
+            size: row.map_or(append.body.len(), |row| row.size),
+        }))
+    }
+
+    /// Gives a new message its numbers.
+    fn place(
+        &mut self,
+        shared: &Shared,
+        append: &Append,
+        scanned: &Scanned,
+    ) -> Result<Step, StoreError> {
+        if append.create && !self.state.folders.contains_key(&append.mailbox) {
+            let owner = self.owner;
+            owner.make_folder(shared, &mut self.state, &append.mailbox, true)?;
+        }
+        let added = Usage {
+            bytes: scanned.size,
+            messages: 1,
+        };
+        if append.quota == QuotaCheck::Strict && !append.account.quota.allow(self.usage, added) {
+            return Err(StoreError::OverQuota);
+        }
+        let keywords = self.keyword_set(shared, append)?;
+        let folder = self.state.folder(&append.mailbox)?;
+        let row = self
+            .rows
+            .entry(append.mailbox.clone())
+            .or_insert_with(|| MailboxRow {
+                highest_modseq: ModSeq::new(folder.row.highest_modseq.value() + 1),
+                ..folder.row
+            });
+        let uid = next_uid(row)?;
+        let state = MessageState {
+            uid,
+            modseq: row.highest_modseq,
+            internal_date: append.internal_date,
+            size: scanned.size,
+            keywords,
+            flags: append.flags,
+        };
+        count_in(row, &state);
+        self.usage.bytes = self.usage.bytes.saturating_add(added.bytes);
+        self.usage.messages = self.usage.messages.saturating_add(1);
+        Ok(Step::New {
+            mailbox: row.id,
+            state,
+            appended: Appended {
+                mailbox: append.mailbox.clone(),
+                uid_validity: folder.row.uid_validity,
+                uid,
+                size: scanned.size,
+            },
+        })
+    }
+
+    fn keyword_set(
+        &mut self,
+        shared: &Shared,
+        append: &Append,
+    ) -> Result<KeywordSetId, StoreError> {
+        let keywords: &[Keyword] = &append.keywords;
+        if keywords.is_empty() {
+            return Ok(KeywordSetId::default());
+        }
+        let folder = self.state.folder(&append.mailbox)?;
+        let table = match self.keywords.get(&append.mailbox) {
+            Some(table) => Arc::clone(table),
+            None => self.owner.keywords(shared, folder)?,
+        };
+        if let Some(id) = table.find(keywords) {
+            return Ok(id);
+        }
+        let mut table = (*table).clone();
+        let (id, text) = table.add(keywords)?;
+        self.sets.push((folder.row.id, id, text));
+        self.keywords
+            .insert(append.mailbox.clone(), Arc::new(table));
+        Ok(id)
+    }
+
+    fn reserve(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        for (name, row) in &self.rows {
+            let folder = self.state.folder_mut(name)?;
+            let (last, modseq) = (row.uid_next.saturating_sub(1), row.highest_modseq.value());
+            self.owner.reserve(shared, folder, last, modseq)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the next UID of a mailbox.
+pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
+    let uid = u32::try_from(row.uid_next).ok().and_then(Uid::new);
+    let uid = uid.ok_or(StoreError::Cannot("the mailbox has no UIDs left"))?;
+    row.uid_next += 1;
+    Ok(uid)
+}
+
+impl Owner {
+    /// A mailbox's keywords.
+    pub(crate) fn keywords(
+        self: &Arc<Self>,
+        shared: &Shared,
+        folder: &Folder,
+    ) -> Result<Arc<KeywordTable>, StoreError> {
+        if let Some(table) = &folder.keywords {
+            return Ok(Arc::clone(table));
+        }
+        let rows = self.index(shared, |index| index.keyword_sets(folder.row.id))?;
+        Ok(Arc::new(KeywordTable::from_rows(rows)))
+    }
+}
+
+fn details(written: &Written) -> Details<'_> {
+    Details {
+        guid: written.guid,
+        parts: Parts {
+            envelope: &written.scanned.envelope,
+            body_structure: &written.scanned.body_structure,
+            body: &written.scanned.body,
+        },
+    }
+}
+
+/// Does the batch of a transaction that an earlier process began.
+pub(crate) fn again(
+    shared: &Arc<Shared>,
+    batch: &Batch,
+    transaction: &QueueId,
+) -> Result<(), StoreError> {
+    apply(shared, batch, Some(transaction)).map(|_| ())
+}

@@ -1,0 +1,294 @@
+//! Folders: making, removing and renaming them.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use facteur_disk::Disk;
+use facteur_model::{Guid, MailboxName, UidSet};
+use facteur_sdbox::{Identity, Layout};
+
+use crate::{
+    FolderInfo, StoreError, load, move_messages,
+    owner::{Folder, Owner, State},
+    shared::Shared,
+    view::Wakes,
+};
+
+/// Makes a mailbox's folder and those above it. The folder of its messages comes last: while that
+/// is missing there is no mailbox.
+pub(crate) fn make(
+    disk: &Disk,
+    layout: &Layout,
+    name: &MailboxName,
+    identity: &Identity,
+    durably: bool,
+) -> io::Result<()> {
+    let mut path = layout.root();
+    make_dir(disk, &path)?;
+    for level in name.levels() {
+        path.push(facteur_sdbox::encode_mutf7(level));
+        make_dir(disk, &path)?;
+    }
+    if !durably {
+        identity.write_unsynced(disk, layout, name)?;
+        return make_dir(disk, &layout.mails(name));
+    }
+    identity.write(disk, layout, name)?;
+    make_dir(disk, &layout.mails(name))?;
+    sync_above(disk, layout, name)
+}
+
+fn make_dir(disk: &Disk, path: &std::path::Path) -> io::Result<()> {
+    match disk.create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names of a mailbox's folder and of those above it durable.
+pub(crate) fn sync_above(disk: &Disk, layout: &Layout, name: &MailboxName) -> io::Result<()> {
+    let mut dir = layout.folder(name);
+    loop {
+        disk.sync_dir(&dir)?;
+        if dir == layout.home() || !dir.pop() {
+            return Ok(());
+        }
+    }
+}
+
+impl State {
+    /// Notes a mailbox that was made.
+    pub(crate) fn note_made(&mut self, name: &MailboxName, folder: Folder) {
+        self.levels.remove(name);
+        self.note_levels_above(name);
+        self.folders.insert(name.clone(), folder);
+    }
+
+    fn note_levels_above(&mut self, name: &MailboxName) {
+        let mut above = name.parent();
+        while let Some(parent) = above {
+            if !self.folders.contains_key(&parent) {
+                self.levels.insert(parent.clone());
+            }
+            above = parent.parent();
+        }
+    }
+
+    /// Whether a folder lies below `name`.
+    pub(crate) fn has_children(&self, name: &MailboxName) -> bool {
+        let below = |other: &MailboxName| other.is_below(name);
+        self.folders.keys().any(below) || self.levels.iter().any(below)
+    }
+}
+
+impl Owner {
+    /// Makes a mailbox, durably.
+    pub(crate) fn make_folder(
+        self: &Arc<Self>,
+        shared: &Shared,
+        state: &mut State,
+        name: &MailboxName,
+        subscribe: bool,
+    ) -> Result<(), StoreError> {
+        if state.folders.contains_key(name) {
+            return Err(StoreError::MailboxExists(name.clone()));
+        }
+        let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
+        make(&shared.disk, &self.layout, name, &identity, true)?;
+        let mut folder = load::new_folder(name, identity);
+        folder.row.id = self.change(shared, state, |t| t.add_mailbox(&folder.row))?;
+        state.note_made(name, folder);
+        if subscribe && !state.subscriptions.contains(name) {
+            self.subscribe(shared, state, name, true)?;
+        }
+        Ok(())
+    }
+
+    /// Subscribes or unsubscribes, durably.
+    pub(crate) fn subscribe(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        name: &MailboxName,
+        subscribed: bool,
+    ) -> Result<(), StoreError> {
+        let mut changed = state.subscriptions.clone();
+        if changed.set(name, subscribed) {
+            changed.write(&shared.disk, &self.layout)?;
+            state.subscriptions = changed;
+        }
+        Ok(())
+    }
+
+    /// Every folder, INBOX first.
+    pub(crate) fn list(&self, shared: &Shared) -> Result<Vec<FolderInfo>, StoreError> {
+        let state = self.lock()?;
+        let mailboxes = state.folders.keys().map(|name| (name, true));
+        let levels = state.levels.iter().map(|name| (name, false));
+        let mut all: Vec<FolderInfo> = mailboxes
+            .chain(levels)
+            .map(|(name, selectable)| FolderInfo {
+                name: name.clone(),
+                selectable,
+                has_children: state.has_children(name),
+                subscribed: state.subscriptions.contains(name),
+                special_use: shared
+                    .options
+                    .auto_folders
+                    .iter()
+                    .find(|auto| auto.name == *name)
+                    .and_then(|auto| auto.special_use),
+            })
+            .collect();
+        all.sort_by(|a, b| (!a.name.is_inbox(), &a.name).cmp(&(!b.name.is_inbox(), &b.name)));
+        Ok(all)
+    }
+
+    /// DELETE: the mailbox goes, what lies below it stays (RFC 9051 §6.3.5).
+    pub(crate) fn remove_folder(
+        self: &Arc<Self>,
+        shared: &Shared,
+        name: &MailboxName,
+    ) -> Result<(), StoreError> {
+        if name.is_inbox() {
+            return Err(StoreError::Cannot("INBOX cannot be deleted"));
+        }
+        let mut wakes = Wakes::default();
+        let mut state = self.lock()?;
+        let has_children = state.has_children(name);
+        if state.levels.contains(name) {
+            if has_children {
+                return Err(StoreError::Cannot(
+                    "a level above other mailboxes cannot be deleted",
+                ));
+            }
+            self.remove_level(shared, &mut state, name)?;
+            return Ok(());
+        }
+        let folder = state.folder(name)?.clone();
+        let disk = &shared.disk;
+        // Its messages go in one step, out of the place where a mailbox is looked for.
+        let grave = Disk::temporary_path(self.layout.home());
+        disk.rename(&self.layout.mails(name), &grave)?;
+        disk.sync_dir(&self.layout.folder(name))?;
+        state.folders.remove(name);
+        folder.core.set_deleted();
+        if let Some(view) = folder.core.view() {
+            view.wake_with(&mut wakes);
+        }
+        if has_children {
+            disk.unlink_if_there(&self.layout.identity(name))?;
+            state.levels.insert(name.clone());
+        } else {
+            self.remove_level(shared, &mut state, name)?;
+        }
+        disk.remove_dir_all(&grave)?;
+        self.change(shared, &mut state, |t| t.remove_mailbox(folder.row.id))?;
+        let usage = state.usage();
+        drop(state);
+        shared.tell_usage(self, usage);
+        Ok(())
+    }
+
+    /// Removes the folder of a level that holds nothing. One that holds something of another
+    /// program's stays.
+    fn remove_level(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        name: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let path = self.layout.folder(name);
+        shared.disk.unlink_if_there(&self.layout.identity(name))?;
+        match shared.disk.remove_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                tracing::warn!(path = %path.display(), "deleted mailbox's folder holds other files and stays");
+                state.levels.insert(name.clone());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        state.levels.remove(name);
+        if let Some(parent) = path.parent() {
+            shared.disk.sync_dir(parent)?;
+        }
+        Ok(())
+    }
+
+    /// RENAME (RFC 9051 §6.3.6): what lies below goes too; of INBOX only its messages go.
+    pub(crate) fn rename_folder(
+        self: &Arc<Self>,
+        shared: &Shared,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        if to.is_below(from) {
+            return Err(StoreError::Cannot("a mailbox cannot be moved below itself"));
+        }
+        let mut state = self.lock()?;
+        if state.folders.contains_key(to) || state.levels.contains(to) {
+            return Err(StoreError::MailboxExists(to.clone()));
+        }
+        if from.is_inbox() {
+            self.make_folder(shared, &mut state, to, false)?;
+            drop(state);
+            let all: UidSet = move_messages::every(self, shared, from)?;
+            return move_messages::run(self, shared, from, &all, to).map(|_| ());
+        }
+        if !state.folders.contains_key(from) && !state.levels.contains(from) {
+            return Err(StoreError::NoMailbox(from.clone()));
+        }
+        let names = new_names(&state, from, to)?;
+        let disk = &shared.disk;
+        let (old, new) = (self.layout.folder(from), self.layout.folder(to));
+        if let Some(parent) = to.parent() {
+            let mut path = self.layout.root();
+            for level in parent.levels() {
+                path.push(facteur_sdbox::encode_mutf7(level));
+                make_dir(disk, &path)?;
+            }
+            sync_above(disk, &self.layout, &parent)?;
+        }
+        disk.rename_new(&old, &new)?;
+        for dir in [new.parent(), old.parent()].into_iter().flatten() {
+            disk.sync_dir(dir)?;
+        }
+        rename_in_memory(&mut state, &names, to);
+        Ok(())
+    }
+}
+
+/// The new name of `from` and of everything below it.
+fn new_names(
+    state: &State,
+    from: &MailboxName,
+    to: &MailboxName,
+) -> Result<BTreeMap<MailboxName, MailboxName>, StoreError> {
+    let all = state.folders.keys().chain(&state.levels);
+    let moved = all.filter(|name| *name == from || name.is_below(from));
+    moved
+        .map(|old| {
+            let rest = old.as_str().get(from.as_str().len()..).unwrap_or_default();
+            let new = MailboxName::parse(&format!("{to}{rest}"))
+                .map_err(|_| StoreError::Cannot("a mailbox below it would get too long a name"))?;
+            Ok((old.clone(), new))
+        })
+        .collect()
+}
+
+fn rename_in_memory(
+    state: &mut State,
+    names: &BTreeMap<MailboxName, MailboxName>,
+    to: &MailboxName,
+) {
+    for (old, new) in names {
+        if state.levels.remove(old) {
+            state.levels.insert(new.clone());
+        }
+        if let Some(folder) = state.folders.remove(old) {
+            folder.core.set_name(new.clone());
+            state.folders.insert(new.clone(), folder);
+        }
+    }
+    state.note_levels_above(to);
+}

@@ -1,0 +1,203 @@
+//! Opening an account: its folders, its index, and what an unclean end left between the two.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use facteur_disk::Disk;
+use facteur_index::{Index, IndexError, MailboxRow};
+use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
+use facteur_sdbox::{Identity, Layout, Subscriptions};
+
+use crate::{
+    StoreError, folders,
+    owner::{Folder, Owner, SESSION, State, index_path},
+    reconcile::{self, Trust},
+    shared::Shared,
+    view::Core,
+};
+
+/// Opens an account; makes its home and its folders when they are missing.
+pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
+    let disk = &shared.disk;
+    let layout = Layout::new(&spec.home);
+    disk.create_dir_all_durably(layout.home())?;
+    let mut index = open_index(disk, &layout, spec)?;
+    let trust = trust(&index, &shared.boot)?;
+    let mut state = State {
+        folders: BTreeMap::new(),
+        levels: BTreeSet::new(),
+        subscriptions: Subscriptions::read(disk, &layout)?,
+        uid_validity: 0,
+        marked: false,
+        script: None,
+    };
+    read_folders(disk, &layout, spec, &mut state)?;
+    join_rows(&mut index, &mut state)?;
+    if trust != Trust::Whole {
+        for (name, folder) in &mut state.folders {
+            reconcile::folder(disk, &layout, &mut index, name, folder, trust)?;
+        }
+    }
+    make_auto_folders(shared, &layout, &mut index, &mut state)?;
+    Ok(Owner::new(spec, layout, index, state))
+}
+
+/// Opens the index; one that is damaged makes way for an empty one, which is filled from the files.
+fn open_index(disk: &Disk, layout: &Layout, spec: &AccountSpec) -> Result<Index, StoreError> {
+    let path = index_path(layout);
+    match Index::open(disk, &path) {
+        Err(IndexError::Damaged(cause)) => {
+            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
+            Index::remove(disk, &path)?;
+            Ok(Index::open(disk, &path)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// How far the index can be taken at its word.
+fn trust(index: &Index, boot: &str) -> Result<Trust, StoreError> {
+    let left = index.fact(SESSION)?;
+    let (how, when) = left
+        .as_deref()
+        .and_then(|left| left.split_once(' '))
+        .unwrap_or_default();
+    Ok(match how {
+        "clean" if when == boot => Trust::Whole,
+        _ if when == boot => Trust::Numbers,
+        _ => Trust::Nothing,
+    })
+}
+
+/// Finds the folders on disk, and who they are.
+fn read_folders(
+    disk: &Disk,
+    layout: &Layout,
+    spec: &AccountSpec,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let found = layout.folders(disk)?;
+    let mut nameless = Vec::new();
+    for folder in found {
+        if !folder.is_mailbox {
+            state.levels.insert(folder.name);
+            continue;
+        }
+        match Identity::read(disk, layout, &folder.name)? {
+            Some(identity) => {
+                state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
+                state
+                    .folders
+                    .insert(folder.name.clone(), unjoined(folder.name, identity));
+            }
+            None => nameless.push(folder.name),
+        }
+    }
+    for name in nameless {
+        let identity = Identity::new(next_uid_validity(state), Guid::random()?);
+        tracing::warn!(account = %spec.id, mailbox = %name, "uidvalidity file is missing or damaged: the mailbox gets a new UIDVALIDITY");
+        identity.write(disk, layout, &name)?;
+        state.folders.insert(name.clone(), unjoined(name, identity));
+    }
+    Ok(())
+}
+
+/// A folder whose row in the index is not known yet.
+fn unjoined(name: MailboxName, identity: Identity) -> Folder {
+    Folder {
+        core: Core::new(name, identity.uid_validity),
+        row: MailboxRow {
+            id: 0,
+            guid: identity.guid,
+            uid_validity: identity.uid_validity,
+            uid_next: 1,
+            highest_modseq: ModSeq::new(1),
+            recent_from: 1,
+            messages: 0,
+            unseen: 0,
+            deleted: 0,
+            bytes: 0,
+        },
+        identity,
+        keywords: None,
+    }
+}
+
+/// A UIDVALIDITY that no mailbox of the account had: the time, or more.
+pub(crate) fn next_uid_validity(state: &mut State) -> UidValidity {
+    let now = InternalDate::from(SystemTime::now()).unix();
+    let now = u32::try_from(now).unwrap_or(u32::MAX);
+    state.uid_validity = now.max(state.uid_validity.saturating_add(1));
+    UidValidity::new(state.uid_validity).unwrap_or(UidValidity::FIRST)
+}
+
+/// Finds each folder's row by its GUID; adds those that are missing, removes those without folder.
+fn join_rows(index: &mut Index, state: &mut State) -> Result<(), StoreError> {
+    let mut rows: BTreeMap<Guid, MailboxRow> = index
+        .mailboxes()?
+        .into_iter()
+        .map(|row| (row.guid, row))
+        .collect();
+    for folder in state.folders.values_mut() {
+        if let Some(row) = rows.remove(&folder.identity.guid)
+            && row.uid_validity == folder.identity.uid_validity
+        {
+            folder.row = row;
+        }
+    }
+    let missing = state.folders.values().any(|folder| folder.row.id == 0);
+    if !missing && rows.is_empty() {
+        return Ok(());
+    }
+    index.transaction(|transaction| {
+        for row in rows.values() {
+            transaction.remove_mailbox(row.id)?;
+        }
+        for folder in state.folders.values_mut().filter(|f| f.row.id == 0) {
+            folder.row.id = transaction.add_mailbox(&folder.row)?;
+        }
+        Ok::<_, IndexError>(())
+    })?;
+    Ok(())
+}
+
+/// Makes the folders that every account has. They need not be durable before something is in them.
+fn make_auto_folders(
+    shared: &Shared,
+    layout: &Layout,
+    index: &mut Index,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let inbox = MailboxName::inbox();
+    let wanted = shared
+        .options
+        .auto_folders
+        .iter()
+        .filter(|auto| auto.create);
+    let mut wanted: Vec<_> = wanted.map(|auto| (&auto.name, auto.subscribe)).collect();
+    if !wanted.iter().any(|(name, _)| name.is_inbox()) {
+        wanted.push((&inbox, true));
+    }
+    wanted.retain(|(name, _)| !state.folders.contains_key(name));
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut subscribed = false;
+    for (name, subscribe) in wanted {
+        let identity = Identity::new(next_uid_validity(state), Guid::random()?);
+        folders::make(&shared.disk, layout, name, &identity, false)?;
+        state.note_made(name, unjoined(name.clone(), identity));
+        subscribed |= subscribe && state.subscriptions.set(name, true);
+    }
+    if subscribed {
+        state.subscriptions.write_unsynced(&shared.disk, layout)?;
+    }
+    join_rows(index, state)
+}
+
+/// A new mailbox's folder, joined with a new row of the index.
+pub(crate) fn new_folder(name: &MailboxName, identity: Identity) -> Folder {
+    unjoined(name.clone(), identity)
+}

@@ -1,0 +1,157 @@
+//! MOVE: a file gets another name (RFC 6851); so does INBOX's mail when INBOX is renamed.
+
+use std::{io, sync::Arc};
+
+use facteur_model::{MailboxName, ModSeq, UidSet};
+use facteur_sdbox::Layout;
+
+use crate::{
+    CopyOutcome, MessageState, StoreError,
+    copy::Transfer,
+    owner::{Owner, State, count_out, state_of},
+    recovery::{Moving, Promise},
+    shared::Shared,
+    view::Wakes,
+};
+
+/// Every message of a mailbox.
+pub(crate) fn every(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    name: &MailboxName,
+) -> Result<UidSet, StoreError> {
+    let state = owner.lock()?;
+    let messages = messages(owner, shared, &state, name)?;
+    Ok(messages.iter().map(|message| message.uid).collect())
+}
+
+/// The messages of a mailbox, open or not.
+fn messages(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    state: &State,
+    name: &MailboxName,
+) -> Result<Vec<MessageState>, StoreError> {
+    let folder = state.folder(name)?;
+    match folder.core.view() {
+        Some(view) => Ok(view.snapshot().iter().copied().collect()),
+        None => {
+            let rows = owner.index(shared, |index| index.messages(folder.row.id))?;
+            Ok(rows.iter().map(state_of).collect())
+        }
+    }
+}
+
+/// Moves messages; the account holds as much as before, so that no quota is asked for.
+pub(crate) fn run(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    from: &MailboxName,
+    uids: &UidSet,
+    to: &MailboxName,
+) -> Result<CopyOutcome, StoreError> {
+    let mut wakes = Wakes::default();
+    let mut state = owner.lock()?;
+    if from == to {
+        return Err(StoreError::Cannot(
+            "messages cannot be moved to where they are",
+        ));
+    }
+    let uid_validity = state.folder(to)?.row.uid_validity;
+    let mut moved = messages(owner, shared, &state, from)?;
+    moved.retain(|message| uids.contains(message.uid));
+    if moved.is_empty() {
+        return Ok(CopyOutcome {
+            uid_validity,
+            pairs: Vec::new(),
+        });
+    }
+    let transfer = Transfer::plan(owner, shared, &mut state, from, to, &moved)?;
+    let mut source = state.folder(from)?.row;
+    source.highest_modseq = ModSeq::new(source.highest_modseq.value() + 1);
+    for message in &moved {
+        count_out(&mut source, message);
+    }
+    let folder = state.folder_mut(from)?;
+    let last = source.uid_next.saturating_sub(1);
+    owner.reserve(shared, folder, last, source.highest_modseq.value())?;
+    let gone: UidSet = moved.iter().map(|message| message.uid).collect();
+    let promise = if moved.len() > 1 {
+        let moving = moving(owner, &state, from, to, &transfer)?;
+        Some(Promise::Move(moving).make(shared, &mut [])?)
+    } else {
+        None
+    };
+    rename_all(owner, shared, from, to, &transfer)?;
+    owner.change(shared, &mut state, |transaction| {
+        transfer.write(transaction, source.id)?;
+        transaction.expunge(source.id, &gone, source.highest_modseq)?;
+        transaction.set_mailbox(&source)
+    })?;
+    if let Some(id) = promise {
+        shared.spool.end(&id)?;
+    }
+    transfer.publish(&mut state, to, &mut wakes)?;
+    let folder = state.folder_mut(from)?;
+    folder.row = source;
+    if let Some(view) = folder.core.view() {
+        let next = view.snapshot().without(&gone);
+        view.publish(
+            next.at(None, source.uid_next, source.highest_modseq),
+            &mut wakes,
+        );
+    }
+    drop(state);
+    Ok(transfer.outcome())
+}
+
+fn moving(
+    owner: &Owner,
+    state: &State,
+    from: &MailboxName,
+    to: &MailboxName,
+    transfer: &Transfer,
+) -> Result<Moving, StoreError> {
+    Ok(Moving {
+        home: owner.layout.home().to_owned(),
+        from: from.as_str().to_owned(),
+        from_guid: state.folder(from)?.identity.guid,
+        to: to.as_str().to_owned(),
+        to_guid: state.folder(to)?.identity.guid,
+        pairs: transfer
+            .pairs
+            .iter()
+            .map(|(here, there)| (here.uid.value(), there.uid.value()))
+            .collect(),
+    })
+}
+
+/// Gives the files their new names; on a failure those that have them get the old ones back.
+fn rename_all(
+    owner: &Owner,
+    shared: &Shared,
+    from: &MailboxName,
+    to: &MailboxName,
+    transfer: &Transfer,
+) -> Result<(), StoreError> {
+    let (from, to) = (owner.layout.mails(from), owner.layout.mails(to));
+    let disk = &shared.disk;
+    let mut done = Vec::new();
+    let renamed = transfer.pairs.iter().try_for_each(|(here, there)| {
+        let old = from.join(Layout::file_name(here.uid));
+        let new = to.join(Layout::file_name(there.uid));
+        disk.rename_new(&old, &new)?;
+        done.push((old, new));
+        Ok::<_, io::Error>(())
+    });
+    let synced = renamed
+        .and_then(|()| disk.sync_dir(&to))
+        .and_then(|()| disk.sync_dir(&from));
+    if let Err(error) = synced {
+        for (old, new) in done {
+            disk.rename_new(&new, &old)?;
+        }
+        return Err(error.into());
+    }
+    Ok(())
+}

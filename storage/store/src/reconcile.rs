@@ -1,0 +1,153 @@
+//! After an unclean end: what the index says of a mailbox is brought in line with its files.
+//!
+//! The files are right. A file without a row was delivered and its row not written; a row without a
+//! file was expunged (or a commit was undone) and its row not removed.
+
+use std::{collections::BTreeMap, path::Path};
+
+use facteur_disk::Disk;
+use facteur_index::{Details, Index, MessageRow, Parts, Transaction};
+use facteur_model::{Flags, Guid, MailboxName, ModSeq, Uid, UidSet};
+use facteur_sdbox::{Layout, MessageFile, Metadata};
+
+use crate::{
+    StoreError,
+    owner::{Folder, count_in, state_of},
+    read,
+};
+
+/// How far an index can be taken at its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Wholly: it was left in order.
+    Whole,
+    /// It lost nothing, but the process ended in the middle.
+    Numbers,
+    /// The machine may have ended too, or it is new: what it says may be old.
+    Nothing,
+}
+
+/// Brings one mailbox in line.
+pub(crate) fn folder(
+    disk: &Disk,
+    layout: &Layout,
+    index: &mut Index,
+    name: &MailboxName,
+    folder: &mut Folder,
+    trust: Trust,
+) -> Result<(), StoreError> {
+    let (files, temporary) = layout.messages(disk, name)?;
+    for path in temporary {
+        disk.unlink_if_there(&path)?;
+    }
+    let before = folder.row;
+    let mailbox = before.id;
+    let rows = index.messages(mailbox)?;
+    let present: UidSet = files.iter().copied().collect();
+    let known: UidSet = rows.iter().map(|row| row.uid).collect();
+    let gone: UidSet = rows
+        .iter()
+        .map(|row| row.uid)
+        .filter(|uid| !present.contains(*uid))
+        .collect();
+    let expunged = index.expunged(mailbox, ModSeq::new(0))?;
+    let (ended, new): (Vec<Uid>, Vec<Uid>) = files
+        .iter()
+        .copied()
+        .filter(|uid| !known.contains(*uid))
+        .partition(|uid| expunged.contains(*uid));
+    let mails = layout.mails(name);
+    for uid in ended {
+        // It was expunged, and that was not all written: finish it.
+        disk.unlink_if_there(&mails.join(Layout::file_name(uid)))?;
+    }
+    let row = &mut folder.row;
+    if trust == Trust::Nothing || before.highest_modseq == ModSeq::new(1) {
+        row.uid_next = row.uid_next.max(folder.identity.uid_ceiling);
+        let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+        row.highest_modseq = row.highest_modseq.max(ceiling);
+    }
+    let past_last = files.last().map_or(1, |uid| u64::from(uid.value()) + 1);
+    row.uid_next = row.uid_next.max(past_last);
+    if !new.is_empty() || !gone.is_empty() {
+        row.highest_modseq = ModSeq::new(row.highest_modseq.value() + 1);
+        tracing::warn!(mailbox = %name, found = new.len(), gone = gone.len(), "index is brought in line with the message files");
+    }
+    let modseq = row.highest_modseq;
+    let mut kept: BTreeMap<Uid, MessageRow> = rows
+        .into_iter()
+        .filter(|row| !gone.contains(row.uid))
+        .map(|row| (row.uid, row))
+        .collect();
+    index.transaction(|transaction| {
+        transaction.expunge(mailbox, &gone, modseq)?;
+        for uid in new {
+            let path = mails.join(Layout::file_name(uid));
+            if let Some(row) = adopt(disk, transaction, mailbox, &path, uid, modseq)? {
+                kept.insert(uid, row);
+            }
+        }
+        (row.messages, row.unseen, row.deleted, row.bytes) = (0, 0, 0, 0);
+        kept.values().for_each(|m| count_in(row, &state_of(m)));
+        if *row != before {
+            transaction.set_mailbox(row)?;
+        }
+        Ok::<_, StoreError>(())
+    })
+}
+
+/// Writes the rows of a message from its file; `None` when the file is not one that can be read. It
+/// is left alone then.
+fn adopt(
+    disk: &Disk,
+    transaction: &Transaction<'_>,
+    mailbox: u32,
+    path: &Path,
+    uid: Uid,
+    modseq: ModSeq,
+) -> Result<Option<MessageRow>, StoreError> {
+    let opened = MessageFile::open(disk, path).and_then(|file| {
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    });
+    let (file, metadata) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            tracing::error!(path = %path.display(), %error, "message file is damaged and left out");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let modified = file.modified()?;
+    let Metadata {
+        guid,
+        delivery,
+        received,
+        ..
+    } = metadata;
+    let scanned = read::scan_stored(&file, &metadata)?;
+    let row = MessageRow {
+        uid,
+        modseq,
+        internal_date: received.unwrap_or(modified),
+        size: metadata.virtual_size.unwrap_or(scanned.size),
+        keywords: 0,
+        flags: Flags::EMPTY,
+    };
+    let details = Details {
+        guid: match guid {
+            Some(guid) => guid,
+            None => Guid::random()?,
+        },
+        parts: Parts {
+            envelope: &scanned.envelope,
+            body_structure: &scanned.body_structure,
+            body: &scanned.body,
+        },
+    };
+    transaction.add_message(mailbox, &row, &details)?;
+    if let Some(delivery) = delivery {
+        transaction.add_delivery(delivery, mailbox, uid)?;
+    }
+    Ok(Some(row))
+}

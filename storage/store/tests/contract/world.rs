@@ -1,0 +1,168 @@
+//! A store in a temporary folder, with what the tests do to it.
+
+use std::{io::Read, os::unix::fs::FileExt, path::PathBuf};
+
+use bytes::Bytes;
+use facteur_disk::Disk;
+use facteur_model::{
+    AccountId, AccountSpec, Flags, Guid, InternalDate, MailboxName, QuotaLimits, SpecialUse, Uid,
+    UidSet,
+};
+use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
+use facteur_store::{
+    Account, Append, AutoFolder, Batch, Body, Committed, Mailbox, Options, QuotaCheck, Store,
+    StoreError,
+};
+
+pub(crate) const MAIL: &[u8] =
+    b"From: Alice <alice@example.test>\r\nSubject: hello\r\nMessage-ID: <1@example.test>\r\n\r\nbody\r\n";
+
+/// A folder for one test; the store is opened in it again and again.
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let folder = |name: &str, special_use| AutoFolder {
+            name: self::name(name),
+            create: true,
+            subscribe: true,
+            special_use,
+        };
+        Options {
+            state: self.dir.path().join("state"),
+            auto_folders: vec![
+                folder("Trash", Some(SpecialUse::Trash)),
+                folder("Spam", Some(SpecialUse::Junk)),
+            ],
+            staging_memory: 4096,
+        }
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(self.options()).unwrap()
+    }
+
+    pub(crate) fn open_on(&self, disk: Disk) -> Result<Store, StoreError> {
+        Store::open_on(disk, self.options())
+    }
+
+    pub(crate) fn home(&self, who: &str) -> PathBuf {
+        self.dir.path().join("mail").join(who)
+    }
+
+    pub(crate) fn spec(&self, who: &str) -> AccountSpec {
+        AccountSpec {
+            id: AccountId::new(&format!("{who}@example.test")),
+            home: self.home(who),
+            quota: QuotaLimits::default(),
+        }
+    }
+
+    pub(crate) fn append(&self, who: &str, mailbox: &str) -> Append {
+        Append {
+            account: self.spec(who),
+            mailbox: name(mailbox),
+            create: false,
+            prefix: Bytes::from_static(b"Return-Path: <>\r\n"),
+            body: Body::Memory(Bytes::from_static(MAIL)),
+            flags: Flags::EMPTY,
+            keywords: Vec::new(),
+            internal_date: InternalDate::from_unix(1_600_000_000),
+            delivery: Guid::random().unwrap(),
+            quota: QuotaCheck::Ignore,
+        }
+    }
+
+    pub(crate) fn deliver(&self, store: &Store, who: &str, mailbox: &str) -> Uid {
+        let committed = store.commit(batch([self.append(who, mailbox)])).unwrap();
+        committed.appended[0].uid
+    }
+
+    pub(crate) fn account(&self, store: &Store, who: &str) -> Account {
+        store.account(&self.spec(who)).unwrap()
+    }
+
+    pub(crate) fn mailbox(&self, store: &Store, who: &str, mailbox: &str) -> Mailbox {
+        self.account(store, who).open(&name(mailbox)).unwrap()
+    }
+}
+
+pub(crate) fn batch(appends: impl IntoIterator<Item = Append>) -> Batch {
+    Batch {
+        appends: appends.into_iter().collect(),
+        ..Batch::default()
+    }
+}
+
+pub(crate) fn entry(to: &str) -> Entry {
+    Entry {
+        queue_id: QueueId::generate(std::time::SystemTime::now()).unwrap(),
+        reverse_path: "alice@example.test".to_owned(),
+        accepted_at: 1_600_000_000,
+        origin: Origin::default(),
+        body_type: BodyType::SevenBit,
+        size: MAIL.len() as u64,
+        prefix: String::new(),
+        recipients: vec![Recipient {
+            forward_path: to.to_owned(),
+            original: to.to_owned(),
+            delivery: Guid::random().unwrap(),
+            destination: Destination::Remote,
+            state: RecipientState::Pending { last: None },
+        }],
+        next_attempt_at: 0,
+        attempts: 0,
+        held: false,
+        ..template()
+    }
+}
+
+fn template() -> Entry {
+    serde_json::from_value(serde_json::json!({
+        "queue_id": "0123456789ABCDEF", "reverse_path": "", "accepted_at": 0,
+        "origin": {"client": "", "helo": "", "authenticated": null}, "body_type": "seven_bit",
+        "size": 0, "prefix": "", "recipients": [], "next_attempt_at": 0, "attempts": 0, "held": false,
+    }))
+    .unwrap()
+}
+
+pub(crate) fn name(text: &str) -> MailboxName {
+    MailboxName::parse(text).unwrap()
+}
+
+pub(crate) fn uids(list: &[u32]) -> UidSet {
+    list.iter().filter_map(|n| Uid::new(*n)).collect()
+}
+
+/// The UIDs of a mailbox, as a list.
+pub(crate) fn listed(mailbox: &Mailbox) -> Vec<u32> {
+    mailbox.snapshot().iter().map(|m| m.uid.value()).collect()
+}
+
+/// A message's bytes.
+pub(crate) fn text(mailbox: &Mailbox, uid: u32) -> Vec<u8> {
+    let reader = mailbox.read(Uid::new(uid).unwrap()).unwrap();
+    let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
+    reader.file.read_exact_at(&mut bytes, reader.offset).unwrap();
+    bytes
+}
+
+/// A body's bytes.
+#[expect(clippy::missing_panics_doc, reason = "a test")]
+pub(crate) fn bytes_of(body: &Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    body.reader().unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+pub(crate) fn uid_of(committed: &Committed, at: usize) -> u32 {
+    committed.appended[at].uid.value()
+}
