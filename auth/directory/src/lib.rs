@@ -3,9 +3,11 @@
 //! What a recipient finally resolves to is `facteur-intake`'s; whether a password fits is
 //! `facteur-login`'s.
 
+mod admin;
 mod cached;
 mod destinations;
 mod home;
+mod passwd_file;
 mod quota_rule;
 mod record;
 mod sql;
@@ -14,8 +16,13 @@ mod variable;
 use facteur_address::{Address, Domain};
 use futures_util::future::BoxFuture;
 
+pub use admin::{
+    AccountChange, AccountEntry, Admin, AdminError, AliasAddress, AliasEntry, DomainChange,
+    DomainEntry, MEGABYTE, NewAccount, NewDomain, RemovedAccount,
+};
 pub use cached::{CacheOptions, Cached};
 pub use home::{HomeError, HomeTemplate};
+pub use passwd_file::{LineError, PasswdFile, PasswdFileOptions};
 pub use record::{AccountRecord, DomainKind, DomainRecord, QuotaLimits};
 pub use sql::{OpenError, Queries, QueryError, Sql, SqlOptions};
 pub use variable::VariableError;

@@ -28,3 +28,10 @@ pub(crate) fn verify(hash: &str, password: &[u8]) -> Result<bool, StoredError> {
         _ => des_crypt::verify(hash, password),
     }
 }
+
+/// Whether a salt has only the characters crypt(3) writes. The crate that computes the old schemes
+/// takes no others, and does not look at control characters before it counts with them.
+pub(crate) fn is_salt(salt: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
+    salt.bytes().all(letter)
+}

@@ -1,6 +1,6 @@
 //! NetBSD's `$sha1$rounds$salt$hash`.
 
-use crate::{Scheme, StoredError};
+use crate::{Scheme, StoredError, crypt::is_salt};
 
 const MAX_ROUNDS: u32 = 5_000_000;
 
@@ -23,7 +23,13 @@ pub(crate) fn verify(hash: &str, password: &[u8]) -> Result<bool, StoredError> {
     if rounds > MAX_ROUNDS {
         return Err(StoredError::TooCostly(Scheme::Crypt));
     }
-    if rounds == 0 || salt.is_empty() || salt.len() > 64 || sum.len() != 28 || !hash.is_ascii() {
+    if rounds == 0
+        || salt.is_empty()
+        || !is_salt(salt)
+        || salt.len() > 64
+        || sum.len() != 28
+        || !hash.is_ascii()
+    {
         return Err(malformed);
     }
     Ok(pwhash::sha1_crypt::verify(password, hash))

@@ -22,7 +22,7 @@ use std::{
 
 use facteur_address::{Address, Domain};
 
-pub(crate) use self::{dialect::Dialect, pool::Pool, row::Row, schema::Schema};
+pub(crate) use self::{dialect::Dialect, pool::Pool, row::Row, schema::Schema, usage::is_refusal};
 use self::{options::Compiled, query::Query, usage::Usage};
 pub use self::{
     options::{OpenError, Queries, SqlOptions},

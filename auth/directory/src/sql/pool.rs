@@ -32,6 +32,13 @@ pub(crate) enum Transaction {
     MySql(sqlx::Transaction<'static, sqlx::MySql>),
 }
 
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
 /// Which database a URL means, and how to reach it.
 pub(crate) enum Target {
     Sqlite(SqliteConnectOptions),
@@ -167,12 +174,15 @@ impl Pool {
         on_each!(self, pool => execute!(pool, sql, parameters), Pool)
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        Ok(match self {
+    pub(crate) async fn begin(&self, access: Access) -> Result<Transaction, sqlx::Error> {
+        Ok(match (self, access) {
             // Two writers that both begin by reading would fail each other.
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-            Self::MySql(pool) => Transaction::MySql(pool.begin().await?),
+            (Self::Sqlite(pool), Access::Write) => {
+                Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            (Self::Sqlite(pool), Access::Read) => Transaction::Sqlite(pool.begin().await?),
+            (Self::Postgres(pool), _) => Transaction::Postgres(pool.begin().await?),
+            (Self::MySql(pool), _) => Transaction::MySql(pool.begin().await?),
         })
     }
 }

@@ -108,7 +108,7 @@ async fn upsert(pool: &Pool, name: &str, bytes: u64, messages: u64) -> Result<()
 }
 
 /// Whether the database says that we may not write: no rights, or read-only.
-fn is_refusal(error: &sqlx::Error) -> bool {
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };
