@@ -20,4 +20,4 @@ pub use load::{Config, Loaded, Origin};
 pub use problem::{Problem, Problems};
 pub use reference::{Entry, entries, explain, key_names, to_toml};
 pub use section::{KeyInfo, Section};
-pub use setting::{Mode, Period, Setting, Size};
+pub use setting::{Map, Mode, Period, Setting, Size};

@@ -167,6 +167,29 @@ impl Setting for IpNet {
     }
 }
 
+macro_rules! parsed {
+    ($($type:ty: $expected:literal),+) => {$(
+        impl Setting for $type {
+            fn expected() -> String {
+                $expected.to_owned()
+            }
+            fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+                match value {
+                    DeValue::String(text) => text.parse().map_err(|_| bad::<Self>(text)),
+                    other => Err(wrong_type::<Self>(other)),
+                }
+            }
+            fn to_toml(&self) -> Option<Value> {
+                Some(self.to_string().into())
+            }
+        }
+    )+};
+}
+parsed!(
+    std::net::IpAddr: "an address such as \"192.168.1.1\"",
+    std::net::SocketAddr: "an address with a port, such as \"192.168.1.1:53\""
+);
+
 /// A number of bytes: `52428800`, or `"50M"` in units of 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
@@ -329,6 +352,59 @@ impl Setting for Mode {
     }
     fn to_toml(&self) -> Option<Value> {
         Some(format!("{:04o}", self.0).into())
+    }
+}
+
+/// A table of strings, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Map(pub Vec<(String, String)>);
+
+impl Setting for Map {
+    fn expected() -> String {
+        "a table of strings, such as { \"example.org\" = \"[10.0.0.1]:25\" }".to_owned()
+    }
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let DeValue::Table(table) = value else {
+            return Err(wrong_type::<Self>(value));
+        };
+        // The parser sorts by name, and the first that matches counts.
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries
+            .into_iter()
+            .map(|(key, value)| {
+                String::from_toml(value.get_ref())
+                    .map(|value| (key.get_ref().clone().into_owned(), value))
+                    .map_err(|error| format!("{:?}: {error}", key.get_ref()))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+    fn to_toml(&self) -> Option<Value> {
+        let table: toml_edit::InlineTable = self
+            .0
+            .iter()
+            .map(|(key, value)| (key.as_str(), Value::from(value.as_str())))
+            .collect();
+        Some(table.into())
+    }
+}
+
+impl Setting for f64 {
+    fn expected() -> String {
+        "a number".to_owned()
+    }
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            _ => None,
+        }
+        .filter(|number: &Self| number.is_finite())
+        .ok_or_else(|| wrong_type::<Self>(value))
+    }
+    fn to_toml(&self) -> Option<Value> {
+        Some((*self).into())
     }
 }
 

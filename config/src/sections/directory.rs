@@ -1,6 +1,6 @@
 //! `[directory]`: who exists.
 
-use crate::section::section;
+use crate::{section::section, setting::Period};
 
 section! {
     /// Who exists: domains, accounts, aliases and quotas, in PostfixAdmin's tables or in a file.
@@ -10,5 +10,15 @@ section! {
         /// `data_directory`, made at the first start. A database that Facteur did not make is never
         /// altered.
         url: String = String::new(),
+        /// Most connections to the database at once.
+        max_connections: u32 = 8,
+        /// Longest wait for the database.
+        timeout: Period = Period::seconds(10),
+        /// How long an answer is remembered. A change by `facteur` itself is seen at once.
+        cache_ttl: Period = Period::seconds(30),
+        /// How long it is remembered that nothing was found.
+        cache_negative_ttl: Period = Period::seconds(10),
+        /// With `passwd-file:`, the domains whose users are in it.
+        passwd_file_domains: Vec<String> = Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{section::section, setting::Size};
 
-fn loopback() -> Vec<IpNet> {
+pub(crate) fn loopback() -> Vec<IpNet> {
     ["127.0.0.0/8", "::1/128"]
         .iter()
         .filter_map(|net| net.parse().ok())

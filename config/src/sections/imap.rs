@@ -59,6 +59,9 @@ section! {
         /// How long a client may be silent once it is logged in; RFC 9051 §5.4 asks for at least 30
         /// minutes.
         imap_idle_timeout: Period = Period::minutes(30),
+        /// Longest wait before a client in IDLE hears a sign of life, for the sake of the routers
+        /// between.
+        imap_idle_notify_interval: Period = Period::minutes(2),
         /// What is written to the log, one line for each message or mailbox.
         mail_log_events: Vec<MailLogEvent> = vec![
             MailLogEvent::Delete,

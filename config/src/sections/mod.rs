@@ -38,7 +38,7 @@ pub use process::Process;
 pub use queries::Queries;
 pub use queue::{Queue, SmtpTlsSecurityLevel};
 pub use quota::Quota;
-pub use sieve::Sieve;
+pub use sieve::{Sieve, StatusType};
 pub use smtp::Smtp;
 pub use storage::Storage;
 pub use submission::Submission;

@@ -7,5 +7,7 @@ section! {
     Pop3 {
         /// How long a client may be silent; RFC 1939 §3 asks for at least 10 minutes.
         pop3_idle_timeout: Period = Period::minutes(10),
+        /// Do not mark messages as seen when they are fetched.
+        pop3_no_flag_updates: bool = false,
     }
 }

@@ -4,8 +4,20 @@ use std::path::PathBuf;
 
 use crate::{
     section::section,
-    setting::{Period, Size},
+    setting::{Map, Period, Size, choice},
 };
+
+choice! {
+    /// How a header field tells a score.
+    StatusType {
+        /// A number.
+        Score = "score",
+        /// As many characters as the score.
+        Strlen = "strlen",
+        /// Words.
+        Text = "text",
+    }
+}
 
 section! {
     /// Sieve (RFC 5228): filters that run when mail is delivered.
@@ -40,5 +52,22 @@ section! {
         sieve_vacation_max_period: Period = Period::seconds(0),
         /// Longest that `duplicate` remembers.
         sieve_duplicate_max_period: Period = Period::days(7),
+        /// Header field that `spamtest` reads, `name` or `name:pattern` whose first group counts.
+        /// Not set turns `spamtest` off.
+        sieve_spamtest_status_header: Option<String> = None,
+        /// What it holds: a number, as many characters as the score, or words.
+        sieve_spamtest_status_type: StatusType = StatusType::Score,
+        /// The score that certainly means spam.
+        sieve_spamtest_max_value: f64 = 10.0,
+        /// The value from 0 to 10 that each word stands for, such as { "0" = "No", "10" = "Yes" }.
+        sieve_spamtest_text_values: Map = Map::default(),
+        /// Header field that `virustest` reads, as above.
+        sieve_virustest_status_header: Option<String> = None,
+        /// What it holds.
+        sieve_virustest_status_type: StatusType = StatusType::Text,
+        /// The score that certainly means a virus.
+        sieve_virustest_max_value: f64 = 5.0,
+        /// The value from 0 to 5 that each word stands for.
+        sieve_virustest_text_values: Map = Map::default(),
     }
 }
