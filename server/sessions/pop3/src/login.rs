@@ -1,0 +1,146 @@
+//! From a name and a password to a locked maildrop.
+
+use facteur_directory::AccountRecord;
+use facteur_login::{Attempt, LoginError};
+use facteur_model::{AccountId, AccountSpec, MailboxName, QuotaLimits, UidSet};
+use facteur_pop3::{Maildrop, Message, ResponseCode};
+use facteur_sasl::{Exchange, Mechanism, SaslError, Step};
+use facteur_store::{Mailbox, Store, StoreError};
+use facteur_wire::Secret;
+use tracing::{error, info};
+
+use crate::{lock::Lock, session::Driver};
+
+/// Who is logged in, and what became of the session so far.
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) mailbox: Mailbox,
+    /// UIDs whose `\Seen` flag QUIT sets.
+    pub(crate) seen: UidSet,
+    pub(crate) retrieved: u32,
+    pub(crate) bytes: u64,
+    pub(crate) deleted: u64,
+    /// Other sessions are kept out as long as this one stands.
+    _lock: Lock,
+}
+
+impl Driver {
+    /// USER and PASS.
+    pub(crate) async fn password_login(&mut self, user: String, password: Secret) {
+        self.attempt(Attempt {
+            authentication_identity: user,
+            authorization_identity: String::new(),
+            password,
+            peer: self.connection.peer.ip(),
+            service: "pop3",
+        })
+        .await;
+    }
+
+    /// AUTH (RFC 5034).
+    pub(crate) async fn authenticate(&mut self, mechanism: &str, initial: Option<&[u8]>) {
+        let Ok(mechanism) = mechanism.parse::<Mechanism>() else {
+            self.session.refuse(None, "Unknown mechanism");
+            return;
+        };
+        match Exchange::begin(mechanism, initial) {
+            Ok((exchange, step)) => {
+                self.exchange = Some(exchange);
+                self.step(Ok(step)).await;
+            }
+            Err(error) => self.step(Err(error)).await,
+        }
+    }
+
+    /// The client's answer to a challenge.
+    pub(crate) async fn respond(&mut self, line: &[u8]) {
+        let step = match &mut self.exchange {
+            Some(exchange) => exchange.respond(line),
+            None => Err(SaslError::Malformed),
+        };
+        self.step(step).await;
+    }
+
+    async fn step(&mut self, step: Result<Step, SaslError>) {
+        match step {
+            Ok(Step::Challenge(challenge)) => return self.session.challenge(&challenge),
+            Ok(Step::Done(credentials)) => {
+                let peer = self.connection.peer.ip();
+                self.attempt(Attempt::new(credentials, peer, "pop3")).await;
+            }
+            Err(error) => self.session.refuse(None, &error.to_string()),
+        }
+        self.exchange = None;
+    }
+
+    async fn attempt(&mut self, attempt: Attempt) {
+        let service = self.service.clone();
+        let record = match service.authenticator.login(attempt).await {
+            Ok(record) => record,
+            Err(LoginError::Failed) => {
+                let code = Some(ResponseCode::Auth);
+                return self.session.refuse(code, "Authentication failed");
+            }
+            Err(LoginError::Unavailable) => return self.unavailable(),
+        };
+        let spec = spec(&record);
+        let name = spec.id.to_string();
+        let Some(lock) = service.locks.take(&spec.id) else {
+            info!(user = %name, "pop3 maildrop is in use");
+            let code = Some(ResponseCode::InUse);
+            return self
+                .session
+                .refuse(code, "Another session has the maildrop");
+        };
+        let store = service.store.clone();
+        match service.bridge.run(move || open(&store, &spec)).await {
+            Ok((mailbox, maildrop)) => {
+                let (messages, octets) = (maildrop.count(), maildrop.octets());
+                let tls = self.connection.tls.is_some();
+                info!(user = %name, tls, messages, octets, "pop3 login");
+                self.session.logged_in(maildrop);
+                self.user = Some(Box::new(User {
+                    name,
+                    mailbox,
+                    seen: UidSet::new(),
+                    retrieved: 0,
+                    bytes: 0,
+                    deleted: 0,
+                    _lock: lock,
+                }));
+            }
+            Err(cause) => {
+                error!(user = %name, %cause, "maildrop could not be opened");
+                self.unavailable();
+            }
+        }
+    }
+
+    fn unavailable(&mut self) {
+        self.session
+            .refuse(Some(ResponseCode::Temporary), "Try again later");
+    }
+}
+
+fn spec(record: &AccountRecord) -> AccountSpec {
+    AccountSpec {
+        id: AccountId::new(&record.address.to_string()),
+        home: record.home.clone(),
+        quota: QuotaLimits {
+            bytes: record.quota.bytes,
+            messages: record.quota.messages,
+        },
+    }
+}
+
+/// Opens INBOX and takes down what is in it.
+fn open(store: &Store, spec: &AccountSpec) -> Result<(Mailbox, Maildrop), StoreError> {
+    let mailbox = store.account(spec)?.open(&MailboxName::inbox())?;
+    let snapshot = mailbox.snapshot();
+    let messages = snapshot.iter().map(|state| Message {
+        uid: state.uid.value(),
+        size: state.size,
+    });
+    let maildrop = Maildrop::new(mailbox.uid_validity().value(), messages.collect());
+    Ok((mailbox, maildrop))
+}

@@ -1,0 +1,118 @@
+//! RETR and TOP: from the file to the socket, piece by piece.
+
+use std::{fs::File, io, os::unix::fs::FileExt as _};
+
+use bytes::BytesMut;
+use facteur_model::Uid;
+use facteur_pop3::{DotStuffer, Message, ResponseCode};
+use facteur_store::{Mailbox, StoreError};
+use tracing::error;
+
+use crate::session::Driver;
+
+/// How much of a message is read in one trip over the bridge.
+const PIECE: usize = 64 * 1024;
+
+/// A message being sent.
+struct Reading {
+    file: File,
+    offset: u64,
+    left: u64,
+    stuffer: DotStuffer,
+}
+
+impl Driver {
+    /// Sends a message, or the top of it. An error that comes when part of it is sent leaves no way
+    /// to tell the client but to end the connection.
+    pub(crate) async fn retrieve(
+        &mut self,
+        message: Message,
+        lines: Option<u32>,
+    ) -> io::Result<()> {
+        let (Some(user), Some(uid)) = (&self.user, Uid::new(message.uid)) else {
+            self.session.refuse(None, "No such message");
+            return Ok(());
+        };
+        let bridge = self.service.bridge.clone();
+        let mailbox = user.mailbox.clone();
+        let stuffer = lines.map_or_else(DotStuffer::whole, DotStuffer::top);
+        let first = bridge.run(move || {
+            let mut reading = Reading::open(&mailbox, uid, stuffer)?;
+            let piece = reading.piece()?;
+            Ok((reading, piece))
+        });
+        let (mut reading, mut piece) = match first.await {
+            Ok(first) => first,
+            Err(cause) => {
+                self.refuse_message(message, &cause);
+                return Ok(());
+            }
+        };
+        self.session.begin_message(message, lines);
+        while !reading.is_done() {
+            self.flush().await?;
+            let limit = self.service.options.write_timeout;
+            self.connection.send(&mut piece, limit).await?;
+            let next = bridge.run(move || {
+                let piece = reading.piece();
+                (reading, piece)
+            });
+            let (was, next) = next.await;
+            (reading, piece) = (was, next?);
+        }
+        self.session.output().unsplit(piece);
+        self.session.end_message(reading.stuffer);
+        self.count(message, uid, lines.is_none());
+        Ok(())
+    }
+
+    fn refuse_message(&mut self, message: Message, cause: &StoreError) {
+        if matches!(cause, StoreError::Gone) {
+            let text = "The message was removed in another session";
+            return self.session.refuse(None, text);
+        }
+        error!(uid = message.uid, %cause, "message could not be read");
+        let text = "The message cannot be read now";
+        self.session.refuse(Some(ResponseCode::Temporary), text);
+    }
+
+    fn count(&mut self, message: Message, uid: Uid, whole: bool) {
+        let Some(user) = &mut self.user else {
+            return;
+        };
+        if whole {
+            user.retrieved += 1;
+            user.bytes += message.size;
+            user.seen.insert(uid);
+        }
+    }
+}
+
+impl Reading {
+    fn open(mailbox: &Mailbox, uid: Uid, stuffer: DotStuffer) -> Result<Self, StoreError> {
+        let reader = mailbox.read(uid)?;
+        Ok(Self {
+            file: reader.file,
+            offset: reader.offset,
+            left: reader.size,
+            stuffer,
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.stuffer.is_done()
+    }
+
+    /// The next piece, ready to be sent.
+    fn piece(&mut self) -> io::Result<BytesMut> {
+        let wanted = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
+        let mut bytes = vec![0; wanted];
+        self.file.read_exact_at(&mut bytes, self.offset)?;
+        let read = u64::try_from(wanted).unwrap_or(u64::MAX);
+        self.offset += read;
+        self.left -= read;
+        let mut out = BytesMut::with_capacity(wanted + wanted / 64 + 8);
+        self.stuffer.push(&bytes, &mut out);
+        Ok(out)
+    }
+}
