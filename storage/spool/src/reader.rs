@@ -34,6 +34,11 @@ impl BodyReader {
         self.length
     }
 
+    /// How many bytes were not read yet.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Whether it has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.length == 0
