@@ -20,8 +20,8 @@ pub(crate) struct User {
     pub(crate) retrieved: u32,
     pub(crate) bytes: u64,
     pub(crate) deleted: u64,
-    /// Other sessions are kept out as long as this one stands.
-    _lock: Lock,
+    /// Keeps other sessions out, until QUIT has done its work.
+    pub(crate) lock: Option<Lock>,
 }
 
 impl Driver {
@@ -106,7 +106,7 @@ impl Driver {
                     retrieved: 0,
                     bytes: 0,
                     deleted: 0,
-                    _lock: lock,
+                    lock: Some(lock),
                 }));
             }
             Err(cause) => {

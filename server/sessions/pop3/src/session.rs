@@ -38,13 +38,14 @@ impl End {
 }
 
 pub(crate) struct Driver {
+    /// Who is logged in. Comes before the connection, so that the maildrop is free when the client
+    /// sees the connection close.
+    pub(crate) user: Option<Box<User>>,
     pub(crate) service: Arc<Pop3Service>,
     pub(crate) connection: Connection,
     pub(crate) session: Session,
     /// A SASL exchange under way.
     pub(crate) exchange: Option<Exchange>,
-    /// Who is logged in.
-    pub(crate) user: Option<Box<User>>,
     login_deadline: Instant,
 }
 

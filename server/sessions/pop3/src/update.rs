@@ -26,6 +26,8 @@ impl Driver {
             let bridge = self.service.bridge.clone();
             bridge.run(move || apply(&mailbox, &delete, &seen)).await
         };
+        // A client may come back as soon as it has the answer.
+        user.lock = None;
         match done {
             Ok(removed) => {
                 user.deleted = removed;
