@@ -2,7 +2,72 @@
 //! stands for.
 //!
 //! Parsing is `facteur-smtp`'s, the socket `facteur-session-smtp`'s, mailboxes `facteur-delivery`'s.
+//!
+//! A message goes through [`Intake::begin`] (MAIL), [`Intake::recipient`] (RCPT),
+//! [`Intake::body_start`] (DATA, BDAT), [`Intake::body`] and [`Intake::finish`].
 
+mod body;
+mod client;
+mod finish;
+mod header;
+mod judge;
+mod notice;
+mod options;
+mod received;
+mod recipient;
+mod reply_for;
+mod restriction;
 mod routing;
+mod transaction;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use facteur_delivery::Deliverer;
+use facteur_login::Authenticator;
+use facteur_runtime::Bridge;
+use facteur_store::Store;
+
+pub use client::Client;
+pub use finish::Finished;
+pub use judge::Refusal;
+pub use options::Options;
+pub use restriction::{Restriction, Restrictions, UnknownRestriction};
 pub use routing::{Route, Router};
+pub use transaction::Transaction;
+
+/// What intake works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Resolves recipients.
+    pub router: Router,
+    /// Tells whose address a sender is.
+    pub authenticator: Authenticator,
+    /// Where mail lies.
+    pub store: Store,
+    /// Plans what a message does to local recipients.
+    pub deliverer: Deliverer,
+    /// To the store.
+    pub bridge: Bridge,
+}
+
+/// Decides what comes in. Clones share it.
+#[derive(Clone)]
+pub struct Intake {
+    options: Arc<Options>,
+    parts: Arc<Parts>,
+}
+
+impl Intake {
+    /// With `options`, over `parts`.
+    pub fn new(options: Options, parts: Parts) -> Self {
+        Self {
+            options: Arc::new(options),
+            parts: Arc::new(parts),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What intake is told.
+
+use std::collections::HashMap;
+
+use facteur_address::{Address, Domain};
+use ipnet::IpNet;
+
+use crate::Restrictions;
+
+/// Settings of the whole server. Names are Postfix's and Dovecot's where they have one.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This host's name: in Received, and in notices.
+    pub hostname: Domain,
+    /// Clients that may relay.
+    pub mynetworks: Vec<IpNet>,
+    /// Where mail to `<postmaster>` goes, and to `postmaster@` a domain of ours that has none.
+    pub postmaster_address: Option<Address>,
+    /// A message with more Received lines than this is going round in circles.
+    pub hopcount_limit: usize,
+    /// A full mailbox is a temporary failure (452 4.2.2), not a permanent one (552 5.2.2).
+    pub quota_full_tempfail: bool,
+    /// Tell TLS version and cipher in Received.
+    pub smtpd_tls_received_header: bool,
+    /// Tell the authenticated account in Received.
+    pub smtpd_sasl_authenticated_header: bool,
+    /// Listeners with restrictions of their own, by listener name.
+    pub listener_restrictions: HashMap<String, Restrictions>,
+}
+
+impl Options {
+    /// The defaults, on `hostname`.
+    pub fn new(hostname: Domain) -> Self {
+        Self {
+            hostname,
+            mynetworks: ["127.0.0.0/8", "::1/128"]
+                .iter()
+                .filter_map(|net| net.parse().ok())
+                .collect(),
+            postmaster_address: None,
+            hopcount_limit: 50,
+            quota_full_tempfail: false,
+            smtpd_tls_received_header: true,
+            smtpd_sasl_authenticated_header: false,
+            listener_restrictions: HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! RCPT: who may be written to, by whom.
+
+use facteur_address::Address;
+use facteur_directory::AccountRecord;
+use facteur_model::{AccountId, AccountSpec, QuotaLimits, Usage};
+use facteur_smtp::{
+    EnhancedStatus, Reply,
+    command::{ForwardPath, Rcpt},
+};
+
+use crate::{Client, Intake, Route, Transaction, reply_for};
+
+impl Intake {
+    /// Resolves a recipient and accepts it into the transaction, or says why not.
+    pub async fn recipient(
+        &self,
+        client: &Client,
+        transaction: &mut Transaction,
+        rcpt: &Rcpt,
+    ) -> Reply {
+        match self.accept(client, transaction, &rcpt.forward_path).await {
+            Ok(()) => Reply::new(250, EnhancedStatus::new(2, 1, 5), "Ok"),
+            Err(reply) => {
+                let recipient = rcpt.forward_path.to_string();
+                self.log_refusal(client, transaction, &recipient, &reply);
+                reply
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        client: &Client,
+        transaction: &mut Transaction,
+        forward_path: &ForwardPath,
+    ) -> Result<(), Reply> {
+        let (recipient, route) = self.route(forward_path).await?;
+        self.judge(client, transaction, &recipient, &route).await?;
+        if route.unknown {
+            let text = format!("<{recipient}>: user unknown");
+            return Err(Reply::new(550, EnhancedStatus::new(5, 1, 1), text));
+        }
+        if !transaction.has_room_for(&route) {
+            let status = EnhancedStatus::new(4, 5, 3);
+            return Err(Reply::new(452, status, "Too many recipients"));
+        }
+        self.check_quota(transaction.declared_size, &route).await?;
+        transaction.accept(recipient, route);
+        Ok(())
+    }
+
+    /// Where a forward-path leads. `postmaster` works without a domain, and in every domain of ours
+    /// (RFC 5321 §4.5.1).
+    async fn route(&self, forward_path: &ForwardPath) -> Result<(Address, Route), Reply> {
+        let recipient = match forward_path {
+            ForwardPath::Address(address) => address.clone(),
+            ForwardPath::Postmaster => self.postmaster()?,
+        };
+        let route = self.resolve(&recipient).await?;
+        let is_postmaster = recipient.local().eq_ignore_ascii_case("postmaster");
+        let bare = *forward_path == ForwardPath::Postmaster;
+        if !bare && !(is_postmaster && route.unknown) {
+            return Ok((recipient, route));
+        }
+        let Some(configured) = &self.options.postmaster_address else {
+            return Ok((recipient, route));
+        };
+        let route = self.resolve(configured).await?;
+        let authorized_destination = true;
+        Ok((
+            recipient,
+            Route {
+                authorized_destination,
+                ..route
+            },
+        ))
+    }
+
+    fn postmaster(&self) -> Result<Address, Reply> {
+        match &self.options.postmaster_address {
+            Some(configured) => Ok(configured.clone()),
+            None => Address::from_parts("postmaster", self.options.hostname.clone())
+                .map_err(|_| reply_for::temporary()),
+        }
+    }
+
+    async fn resolve(&self, recipient: &Address) -> Result<Route, Reply> {
+        self.parts.router.resolve(recipient).await.map_err(|error| {
+            tracing::warn!(%recipient, %error, "recipient deferred");
+            reply_for::temporary()
+        })
+    }
+
+    /// Refuses when nobody whom the recipient leads to has room. Whoever is accepted here gets the
+    /// message, even if it turns out larger than declared.
+    async fn check_quota(&self, declared_size: u64, route: &Route) -> Result<(), Reply> {
+        let unlimited = |(account, _): &(std::sync::Arc<AccountRecord>, _)| {
+            account.quota.bytes.is_none() && account.quota.messages.is_none()
+        };
+        if !route.remote.is_empty() || route.local.iter().any(unlimited) {
+            return Ok(());
+        }
+        let specs: Vec<_> = route
+            .local
+            .iter()
+            .map(|(account, _)| spec(account))
+            .collect();
+        let store = self.parts.store.clone();
+        let has_room = move || {
+            // The empty message must fit as well as one of unknown size.
+            let added = Usage {
+                bytes: declared_size.max(1),
+                messages: 1,
+            };
+            for spec in specs {
+                let usage = store.account(&spec)?.usage()?;
+                if spec.quota.allow(usage, added) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        match self.parts.bridge.run(has_room).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(reply_for::over_quota(self.options.quota_full_tempfail)),
+            Err(error) => Err(reply_for::store(&error)),
+        }
+    }
+
+    pub(crate) fn log_refusal(
+        &self,
+        client: &Client,
+        transaction: &Transaction,
+        recipient: &str,
+        reply: &Reply,
+    ) {
+        tracing::info!(
+            queue_id = %transaction.queue_id,
+            client = client.name(),
+            helo = client.helo,
+            sender = transaction.sender(),
+            recipient,
+            status = %reply,
+            "recipient refused"
+        );
+    }
+}
+
+pub(crate) fn spec(account: &AccountRecord) -> AccountSpec {
+    AccountSpec {
+        id: AccountId::new(&account.address.to_string()),
+        home: account.home.clone(),
+        quota: QuotaLimits {
+            bytes: account.quota.bytes,
+            messages: account.quota.messages,
+        },
+    }
+}

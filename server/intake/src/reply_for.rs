@@ -1,0 +1,32 @@
+//! From failures to replies.
+
+use facteur_smtp::{EnhancedStatus, Reply};
+use facteur_store::StoreError;
+
+/// The peer never sees the cause; the log does.
+pub(crate) fn store(error: &StoreError) -> Reply {
+    match error {
+        StoreError::NoSpace => {
+            tracing::error!(%error, "message refused");
+            let status = EnhancedStatus::new(4, 3, 1);
+            Reply::new(452, status, "Insufficient system storage")
+        }
+        error => {
+            tracing::error!(%error, "message refused");
+            temporary()
+        }
+    }
+}
+
+pub(crate) fn temporary() -> Reply {
+    let status = EnhancedStatus::new(4, 3, 0);
+    Reply::new(451, status, "Temporary failure, try again later")
+}
+
+pub(crate) fn over_quota(temporary: bool) -> Reply {
+    if temporary {
+        Reply::new(452, EnhancedStatus::new(4, 2, 2), "Mailbox is full")
+    } else {
+        Reply::new(552, EnhancedStatus::new(5, 2, 2), "Mailbox is full")
+    }
+}
