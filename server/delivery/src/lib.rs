@@ -5,11 +5,13 @@
 
 mod filter;
 mod options;
+mod orders;
 mod outbox;
 mod plan;
 mod quota_mirror;
 mod save_log;
 pub mod sieve;
+mod world;
 
 pub use options::{Options, RedirectSender, SieveOptions};
 pub use plan::{Arrived, Deliverer, LocalRecipient, Outcome};

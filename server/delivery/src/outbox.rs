@@ -298,6 +298,5 @@ pub(crate) fn inbox(
 
 /// Whether mail can be filed into `mailbox`.
 pub(crate) fn exists(account: &Account, mailbox: &MailboxName) -> Result<bool, StoreError> {
-    let mut folders = account.folders()?.into_iter();
-    Ok(mailbox.is_inbox() || folders.any(|folder| folder.selectable && folder.name == *mailbox))
+    Ok(mailbox.is_inbox() || account.has_mailbox(mailbox)?)
 }

@@ -1,6 +1,7 @@
 //! What a message does to each of its local recipients.
 
 use std::{
+    cell::OnceCell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
+use facteur_mapped::Mapped;
 use facteur_model::{AccountId, AccountSpec, Guid, QuotaLimits, Usage};
 use facteur_spool::{BodyType, Origin, QueueId};
 use facteur_store::{Account, Batch, Body, Store, StoreError};
@@ -16,6 +18,7 @@ use crate::{
     filter::Filters,
     options::Options,
     outbox::{self, Outbox},
+    sieve::Source,
 };
 
 /// A message that arrived for local recipients.
@@ -102,7 +105,7 @@ impl Deliverer {
         let transaction = Transaction {
             message,
             deadline: Instant::now() + self.options.sieve.max_transaction_time,
-            source: std::cell::OnceCell::new(),
+            source: OnceCell::new(),
         };
         let plan = |recipient: &LocalRecipient| {
             let outbox = Outbox::new(message, recipient, spec(&recipient.account));
@@ -188,14 +191,26 @@ impl Deliverer {
 pub(crate) struct Transaction<'a> {
     pub(crate) message: &'a Arrived,
     deadline: Instant,
-    /// The message as scripts read it, once one does.
-    pub(crate) source: std::cell::OnceCell<crate::sieve::Source>,
+    source: OnceCell<Source>,
 }
 
 impl Transaction<'_> {
     /// How much time is left for scripts.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The message as scripts read it.
+    pub(crate) fn source(&self) -> Result<Source, StoreError> {
+        if let Some(source) = self.source.get() {
+            return Ok(source.clone());
+        }
+        let body = &self.message.body;
+        let source = match body {
+            Body::Memory(bytes) => Source::Memory(bytes.clone()),
+            Body::File(staged) => Source::Mapped(Mapped::new(staged.as_file(), body.len())?),
+        };
+        Ok(self.source.get_or_init(|| source).clone())
     }
 }
 

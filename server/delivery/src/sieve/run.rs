@@ -50,6 +50,8 @@ pub(crate) struct Facts {
 pub(crate) struct Job {
     pub(crate) script: Arc<Script>,
     pub(crate) input: Input,
+    /// The version that the scripts before left.
+    pub(crate) version: Version,
     pub(crate) facts: Facts,
     /// Flags that the scripts before left on the message.
     pub(crate) flags: Vec<String>,
@@ -203,7 +205,13 @@ impl<'a> Host<'a> {
         Self {
             job,
             run: Run::default(),
-            created: HashMap::new(),
+            // sieve-rs calls what it was given 0.
+            created: job
+                .version
+                .clone()
+                .map(|bytes| (0, bytes))
+                .into_iter()
+                .collect(),
             replying: false,
             replied: false,
         }

@@ -90,6 +90,7 @@ pub(super) fn run_in(
                 "bob+lists@example.org".to_owned(),
             )],
         },
+        version: None,
         facts: Facts {
             sender: "ann@example.net".to_owned(),
             original: Address::parse("bob+lists@example.org").unwrap(),
