@@ -1,5 +1,5 @@
 //! Prints what FETCH would tell of the message files named: envelope, BODY, BODYSTRUCTURE, stored
-//! size and RFC822.SIZE.
+//! size, RFC822.SIZE, and where every part's header and body lie.
 
 use std::{fs::File, io::Write as _};
 
@@ -11,7 +11,16 @@ fn main() -> std::io::Result<()> {
             out.write_all(text)?;
             out.write_all(b"\n")?;
         }
-        writeln!(out, "{} {}\0", scanned.stored_size, scanned.size)?;
+        writeln!(out, "{} {}", scanned.stored_size, scanned.size)?;
+        for part in scanned.structure.parts() {
+            let (header, body) = (part.header, part.body);
+            writeln!(
+                out,
+                "{:?} header {}..{} body {}..{}",
+                part.kind, header.start, header.end, body.start, body.end
+            )?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

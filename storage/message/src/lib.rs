@@ -14,12 +14,14 @@ mod envelope;
 pub mod headers;
 mod lexer;
 mod nstring;
+mod scan;
 mod scanner;
 mod structure;
 mod write;
 
 pub use crlf::CrlfWriter;
-pub use scanner::{Limits, Scanned, Scanner, scan, scan_reader};
+pub use scan::{Limits, Scanned, scan, scan_reader};
+pub use scanner::Scanner;
 pub use structure::{ByteRange, Part, PartKind, SectionText, Structure};
 
 #[cfg(test)]

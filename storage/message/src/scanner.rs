@@ -1,8 +1,7 @@
-//! One pass over a message.
-
-use std::io;
+//! One pass over a message, line by line.
 
 use crate::{
+    Limits, Scanned,
     boundary::{DELIMITER_HEAD, Delimiter, Fit, match_line},
     content::{self, ContentType, Media},
     entity::Fields,
@@ -10,71 +9,6 @@ use crate::{
     structure::{ByteRange, Part, PartKind, Structure},
     write::{Described, Writer},
 };
-
-/// What bounds the work and the memory a message may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How deep multiparts and messages may nest; what lies deeper is opaque.
-    pub depth: usize,
-    /// How many parts are told apart; the last one reaches to the end.
-    pub parts: usize,
-    /// Bytes of a header line that are looked at.
-    pub header_line: usize,
-    /// Bytes of field values that are kept, over all parts; what comes after is as if empty.
-    pub values: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            depth: 100,
-            parts: 1000,
-            header_line: 64 * 1024,
-            values: 1024 * 1024,
-        }
-    }
-}
-
-/// What FETCH tells of a message, ready for the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scanned {
-    /// ENVELOPE's parenthesised value.
-    pub envelope: Vec<u8>,
-    /// BODYSTRUCTURE's parenthesised value.
-    pub body_structure: Vec<u8>,
-    /// BODY's: the same without extension data.
-    pub body: Vec<u8>,
-    /// RFC822.SIZE: with CRLF line ends.
-    pub size: u64,
-    /// Bytes as stored.
-    pub stored_size: u64,
-    /// Where its parts lie.
-    pub structure: Structure,
-}
-
-/// Scans a message that is in memory or mapped.
-pub fn scan(message: &[u8]) -> Scanned {
-    let mut scanner = Scanner::new(Limits::default());
-    scanner.push(message);
-    scanner.finish()
-}
-
-/// Scans a message from a reader, in chunks.
-///
-/// # Errors
-/// When the reader fails.
-pub fn scan_reader(mut reader: impl io::Read) -> io::Result<Scanned> {
-    let mut scanner = Scanner::new(Limits::default());
-    let mut buffer = vec![0_u8; 64 * 1024];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(scanner.finish()),
-            Ok(n) => scanner.push(buffer.get(..n).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
 
 /// A place in the message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -322,6 +256,8 @@ impl Scanner {
 
     /// The open multipart whose boundary the line fits best; of equal ones the innermost.
     fn find_delimiter(&self, text: &[u8]) -> Option<(usize, Delimiter)> {
+        // No more of the line than what is kept of one that comes in pieces.
+        let text = text.get(..DELIMITER_HEAD).unwrap_or(text);
         let mut best: Option<(Fit, usize, Delimiter)> = None;
         for (level, open) in self.open.iter().enumerate().rev() {
             let Some(boundary) = &open.boundary else {
@@ -331,6 +267,9 @@ impl Scanner {
                 && best.is_none_or(|(so_far, ..)| fit > so_far)
             {
                 best = Some((fit, level, delimiter));
+                if fit == Fit::Exact {
+                    break;
+                }
             }
         }
         best.map(|(_, level, delimiter)| (level, delimiter))
@@ -339,10 +278,11 @@ impl Scanner {
     /// Ends what lies inside the multipart at `level`; begins its next part or its epilogue.
     fn delimiter(&mut self, level: usize, delimiter: Delimiter, line: Mark) {
         // The line end before the delimiter belongs to it.
-        let end = self.content_end;
+        let mut end = self.content_end;
         debug_assert!(end.offset <= line.offset);
         while self.open.len() > level + 1 {
-            self.close_last(end);
+            // But not when it ends a header: what lies around that header ends after it too.
+            end = self.close_last(end);
         }
         match delimiter {
             Delimiter::Close => {
@@ -473,10 +413,11 @@ impl Scanner {
         }
     }
 
-    /// Ends the innermost open part at `end`, or where its body begins if that is later.
-    fn close_last(&mut self, end: Mark) {
+    /// Ends the innermost open part at `end`, or where its body begins if that is later; says
+    /// where.
+    fn close_last(&mut self, end: Mark) -> Mark {
         let Some(open) = self.open.pop() else {
-            return;
+            return end;
         };
         self.boundaries -= usize::from(open.boundary.is_some());
         let start = open.body_start;
@@ -492,6 +433,7 @@ impl Scanner {
         if let Some(described) = self.described.get_mut(at) {
             described.lines = end.lines.saturating_sub(start.lines);
         }
+        end
     }
 }
 

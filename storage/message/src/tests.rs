@@ -214,6 +214,18 @@ fn header_that_a_boundary_ends_has_an_empty_body() {
 }
 
 #[test]
+fn message_whose_header_a_boundary_follows_lies_within_its_part() {
+    let message =
+        crlf("Content-Type: multipart/digest; boundary=b\n\n--b\n\n\n--b\n\nSubject: x\n\n--b--\n");
+    let structure = scan(&message).structure;
+    let part = |path: &[u32], what| slice(&message, structure.section(path, what).unwrap());
+    assert_eq!(part(&[1], SectionText::Whole), "\r\n");
+    assert_eq!(part(&[1], SectionText::Header), "\r\n");
+    assert_eq!(part(&[2], SectionText::Whole), "Subject: x\r\n\r\n");
+    assert_eq!(part(&[2], SectionText::Text), "");
+}
+
+#[test]
 fn multipart_without_boundary_or_parts_is_still_valid() {
     assert_eq!(
         text(&scan(b"Content-Type: multipart/mixed\n\nx").body),
@@ -301,6 +313,7 @@ fn reader_gives_what_the_slice_gives() {
 
 /// Bytes that hit the scanner's decisions more often than chance would.
 fn mail_like() -> impl Strategy<Value = Vec<u8>> {
+    const SPACES: &[u8] = &[b' '; 300];
     let pieces: Vec<&[u8]> = vec![
         b"\r\n",
         b"\n",
@@ -322,6 +335,8 @@ fn mail_like() -> impl Strategy<Value = Vec<u8>> {
         b" \tfolded",
         b"()<>@,;:\\\"/[]?=",
         b"x",
+        SPACES,
+        b"--bc",
     ];
     let piece = prop::sample::select(pieces);
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
