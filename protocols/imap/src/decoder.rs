@@ -415,7 +415,9 @@ impl Decoder {
             });
         };
         let line = self.buffer.split_to(at + 1);
-        self.state = match marker::at_end(&line) {
+        // However the line came, the same of it decides.
+        let tail = line.get(line.len().saturating_sub(marker::MAX_LEN)..);
+        self.state = match marker::at_end(tail.unwrap_or_default()) {
             Some(marker) if !marker.synchronizing => State::Swallow {
                 literal: marker.size,
                 total: total.saturating_add(marker.size),

@@ -18,6 +18,10 @@ pub enum StatusItem {
     UidValidity,
     /// How many are not `\Seen`.
     Unseen,
+    /// How many are `\Deleted` (RFC 9208 §4.1.4).
+    Deleted,
+    /// Octets of those that are `\Deleted` (RFC 9208 §4.1.4).
+    DeletedStorage,
     /// RFC 8438: octets of all messages.
     Size,
     /// RFC 7162 §3.1.7.
@@ -27,12 +31,14 @@ pub enum StatusItem {
 }
 
 impl StatusItem {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Messages,
         Self::Recent,
         Self::UidNext,
         Self::UidValidity,
         Self::Unseen,
+        Self::Deleted,
+        Self::DeletedStorage,
         Self::Size,
         Self::HighestModSeq,
         Self::AppendLimit,
@@ -46,6 +52,8 @@ impl StatusItem {
             Self::UidNext => "UIDNEXT",
             Self::UidValidity => "UIDVALIDITY",
             Self::Unseen => "UNSEEN",
+            Self::Deleted => "DELETED",
+            Self::DeletedStorage => "DELETED-STORAGE",
             Self::Size => "SIZE",
             Self::HighestModSeq => "HIGHESTMODSEQ",
             Self::AppendLimit => "APPENDLIMIT",

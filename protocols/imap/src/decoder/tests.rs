@@ -229,6 +229,18 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+#[test]
+fn quote_far_before_a_marker_in_a_refused_line_does_not_matter() {
+    let input = b"a APPEND x (\\Seen)\0{1+}\r\nx \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa {9+}\r\n\
+        b NOOP\r\n\r\nc NOOP\r\n";
+    let whole = transcript(input, usize::MAX);
+    assert_eq!(transcript(input, 1), whole);
+    assert!(
+        whole.last().is_some_and(|last| last.contains("\"c\"")),
+        "{whole:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn byte_by_byte_equals_one_chunk(pieces in proptest::collection::vec(piece(), 0..12), size in 1usize..50) {

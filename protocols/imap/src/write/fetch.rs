@@ -9,8 +9,7 @@ use crate::{Section, SectionItem, SectionText};
 #[derive(Debug)]
 pub struct FetchWriter<'a> {
     out: &'a mut BytesMut,
-    /// How far `out` was when no item had been written.
-    empty: usize,
+    first: bool,
 }
 
 impl<'a> FetchWriter<'a> {
@@ -19,20 +18,17 @@ impl<'a> FetchWriter<'a> {
         out.extend_from_slice(b"* ");
         number(out, u64::from(sequence));
         out.extend_from_slice(b" FETCH (");
-        let empty = out.len();
-        Self { out, empty }
+        Self { out, first: true }
     }
 
-    /// Goes on with a response whose begin was sent already, after the octets of a literal.
-    pub fn resume(out: &'a mut BytesMut) -> Self {
-        Self {
-            out,
-            empty: usize::MAX,
-        }
+    /// Where the octets go that [`FetchWriter::section`] announced. What is in it may be taken out
+    /// and sent before.
+    pub fn out(&mut self) -> &mut BytesMut {
+        self.out
     }
 
     fn name(&mut self, name: &str) {
-        if self.out.len() != self.empty {
+        if !std::mem::take(&mut self.first) {
             self.out.extend_from_slice(b" ");
         }
         self.out.extend_from_slice(name.as_bytes());
@@ -86,7 +82,7 @@ impl<'a> FetchWriter<'a> {
         self.out.extend_from_slice(value);
     }
 
-    /// A section's name and the announcement of `size` octets, which are the caller's to send.
+    /// A section's name and the announcement of `size` octets, which are the caller's to write.
     pub fn section(&mut self, item: &SectionItem, size: u64) {
         self.section_name(item);
         literal(self.out, size);

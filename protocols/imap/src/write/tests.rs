@@ -65,8 +65,8 @@ fn fetch_response_names_sections_as_asked() {
             let mut fetch = FetchWriter::begin(out, 1);
             fetch.flags(std::iter::empty());
             fetch.section(&section(asked), 3);
-            out.extend_from_slice(b"a\"b");
-            FetchWriter::resume(out).end();
+            fetch.out().extend_from_slice(b"a\"b");
+            fetch.end();
         });
         assert_eq!(
             response,
@@ -74,6 +74,19 @@ fn fetch_response_names_sections_as_asked() {
         );
         read_back(&response);
     }
+}
+
+#[test]
+fn fetch_response_may_begin_with_a_section() {
+    let response = written(|out| {
+        let mut fetch = FetchWriter::begin(out, 1);
+        fetch.missing_section(&section("BODY[9]"));
+        fetch.section(&section("BODY[]"), 0);
+        fetch.uid(4);
+        fetch.end();
+    });
+    assert_eq!(response, "* 1 FETCH (BODY[9] NIL BODY[] {0}\r\n UID 4)\r\n");
+    read_back(&response);
 }
 
 #[test]

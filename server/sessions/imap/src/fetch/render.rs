@@ -1,0 +1,308 @@
+//! Writing FETCH responses.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use bytes::BytesMut;
+use facteur_imap::{FetchItem, SectionItem, write::FetchWriter};
+use facteur_model::{Flag, FlagOperation, Flags, Uid, UidSet};
+use facteur_store::{FlagChange, Mailbox, MessageState, Snapshot, StoreError, Summary};
+
+use super::plan::{INLINE, Plan};
+use crate::{
+    source::{Located, Source},
+    updates::{Told, write_flags},
+};
+
+/// What all groups of one FETCH share.
+pub(super) struct Job {
+    pub(super) plan: Plan,
+    /// The messages as the client knows them.
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) mailbox: Mailbox,
+    pub(super) recent: UidSet,
+}
+
+/// Sequence numbers that are worked on together.
+pub(super) struct Group(pub(super) Vec<u32>);
+
+/// Something to write.
+pub(super) enum Piece {
+    Bytes(BytesMut),
+    /// Octets of a message, too many for memory.
+    Octets(Arc<Source>, Range<u64>),
+}
+
+/// The responses of a group.
+#[derive(Default)]
+pub(super) struct Rendered {
+    pub(super) pieces: Vec<Piece>,
+    /// Messages whose flags were told because `\Seen` was set.
+    pub(super) told: Told,
+    /// Whether some message was expunged meanwhile.
+    pub(super) gone: bool,
+    /// Whether some message could not be read.
+    pub(super) failed: bool,
+}
+
+/// The response to what the snapshot answers by itself.
+pub(super) fn states(
+    out: &mut BytesMut,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    sequence: u32,
+    message: &MessageState,
+    recent: &UidSet,
+) {
+    let mut fetch = FetchWriter::begin(out, sequence);
+    for item in &plan.items {
+        state(&mut fetch, item, snapshot, message, recent);
+    }
+    fetch.end();
+}
+
+fn state(
+    fetch: &mut FetchWriter<'_>,
+    item: &FetchItem,
+    snapshot: &Snapshot,
+    message: &MessageState,
+    recent: &UidSet,
+) {
+    match item {
+        FetchItem::Uid => fetch.uid(message.uid.value()),
+        FetchItem::Flags => write_flags(fetch, snapshot, message, recent),
+        FetchItem::InternalDate => fetch.internal_date(message.internal_date.unix()),
+        FetchItem::Rfc822Size => fetch.rfc822_size(message.size),
+        FetchItem::ModSeq => fetch.modseq(message.modseq.value()),
+        _ => {}
+    }
+}
+
+impl Job {
+    /// Renders a group into `space`. Blocking.
+    pub(super) fn render(&self, group: Group, space: BytesMut) -> Result<Rendered, StoreError> {
+        let messages = || {
+            group
+                .0
+                .iter()
+                .filter_map(|n| Some((*n, self.snapshot.by_sequence(*n)?)))
+        };
+        let summaries = match self.plan.summary {
+            true => self.summaries(messages().map(|(_, message)| message.uid).collect())?,
+            false => HashMap::new(),
+        };
+        let mut rendering = Rendering {
+            job: self,
+            out: space,
+            rendered: Rendered::default(),
+            seen: self.mark_seen(messages().map(|(_, message)| message))?,
+        };
+        for (sequence, message) in messages() {
+            rendering.message(sequence, message, summaries.get(&message.uid))?;
+        }
+        let Rendering {
+            out, mut rendered, ..
+        } = rendering;
+        if !out.is_empty() {
+            rendered.pieces.push(Piece::Bytes(out));
+        }
+        Ok(rendered)
+    }
+
+    fn summaries(&self, uids: UidSet) -> Result<HashMap<Uid, Summary>, StoreError> {
+        let mut found = HashMap::new();
+        self.mailbox.summaries(&uids, &mut |uid, summary| {
+            found.insert(uid, summary.clone());
+        })?;
+        Ok(found)
+    }
+
+    /// Sets `\Seen` where it is not set yet; `None` when there is nowhere to.
+    fn mark_seen<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m MessageState>,
+    ) -> Result<Option<Seen>, StoreError> {
+        if !self.plan.sets_seen {
+            return Ok(None);
+        }
+        let uids: UidSet = messages
+            .filter(|message| !message.flags.contains(Flag::Seen))
+            .map(|message| message.uid)
+            .collect();
+        if uids.is_empty() {
+            return Ok(None);
+        }
+        let change = FlagChange {
+            operation: FlagOperation::Add,
+            flags: Flags::EMPTY.with(Flag::Seen),
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        self.mailbox.store(&uids, &change)?;
+        Ok(Some(Seen {
+            uids,
+            after: self.mailbox.snapshot(),
+        }))
+    }
+}
+
+/// Messages that were marked seen, and how they are now.
+struct Seen {
+    uids: UidSet,
+    after: Arc<Snapshot>,
+}
+
+struct Rendering<'j> {
+    job: &'j Job,
+    out: BytesMut,
+    rendered: Rendered,
+    seen: Option<Seen>,
+}
+
+impl Rendering<'_> {
+    fn message(
+        &mut self,
+        sequence: u32,
+        message: &MessageState,
+        summary: Option<&Summary>,
+    ) -> Result<(), StoreError> {
+        let plan = &self.job.plan;
+        // Everything is found before anything is written: a response is whole or not there.
+        let mut sections = Vec::new();
+        let mut source = None;
+        if plan.sections {
+            match self.job.locate(message.uid) {
+                Ok((opened, located)) => {
+                    source = Some(opened);
+                    sections = located;
+                }
+                Err(error) => return self.failed(message.uid, error),
+            }
+        }
+        if plan.summary && summary.is_none() {
+            self.rendered.gone = true;
+            return Ok(());
+        }
+        let (begin, pieces) = (self.out.len(), self.rendered.pieces.len());
+        let written = self.response(sequence, message, summary, source.as_ref(), sections);
+        if let Err(error) = written {
+            self.take_back(begin, pieces);
+            return self.failed(message.uid, error);
+        }
+        Ok(())
+    }
+
+    /// One message that cannot be read does not keep the others from the client.
+    fn failed(&mut self, uid: Uid, error: StoreError) -> Result<(), StoreError> {
+        match error {
+            StoreError::Gone => self.rendered.gone = true,
+            StoreError::Io(cause) => {
+                let mailbox = self.job.mailbox.name();
+                tracing::error!(%mailbox, %uid, %cause, "message cannot be read");
+                self.rendered.failed = true;
+            }
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    /// Takes a response back that could not be finished.
+    fn take_back(&mut self, begin: usize, pieces: usize) {
+        if self.rendered.pieces.len() > pieces {
+            self.rendered.pieces.truncate(pieces + 1);
+            if let Some(Piece::Bytes(bytes)) = self.rendered.pieces.pop() {
+                self.out = bytes;
+            }
+        }
+        self.out.truncate(begin);
+    }
+
+    fn response(
+        &mut self,
+        sequence: u32,
+        message: &MessageState,
+        summary: Option<&Summary>,
+        source: Option<&Arc<Source>>,
+        sections: Vec<Located>,
+    ) -> Result<(), StoreError> {
+        let job = self.job;
+        let now = self.seen.as_ref().and_then(|seen| {
+            let marked = seen.uids.contains(message.uid);
+            let state = seen.after.by_uid(message.uid).filter(|_| marked)?;
+            Some((Arc::clone(&seen.after), *state))
+        });
+        let (snapshot, state_now) = match &now {
+            Some((after, state)) => (after, state),
+            None => (&job.snapshot, message),
+        };
+        let mut located = sections.into_iter();
+        let mut fetch = FetchWriter::begin(&mut self.out, sequence);
+        for item in &job.plan.items {
+            match (item, summary) {
+                (FetchItem::Envelope, Some(s)) => fetch.ready("ENVELOPE", &s.envelope),
+                (FetchItem::Body, Some(s)) => fetch.ready("BODY", &s.body),
+                (FetchItem::BodyStructure, Some(s)) => {
+                    fetch.ready("BODYSTRUCTURE", &s.body_structure);
+                }
+                (FetchItem::Section(section), _) => {
+                    let located = located.next().unwrap_or(Located::Missing);
+                    let pieces = &mut self.rendered.pieces;
+                    write_section(&mut fetch, pieces, section, located, source)?;
+                }
+                (item, _) => state(&mut fetch, item, snapshot, state_now, &job.recent),
+            }
+        }
+        if now.is_some() {
+            if !job.plan.items.contains(&FetchItem::Flags) {
+                write_flags(&mut fetch, snapshot, state_now, &job.recent);
+            }
+            if job.plan.condstore && !job.plan.items.contains(&FetchItem::ModSeq) {
+                fetch.modseq(state_now.modseq.value());
+            }
+            self.rendered.told.push((message.uid, state_now.modseq));
+        }
+        fetch.end();
+        Ok(())
+    }
+}
+
+impl Job {
+    /// Opens a message and finds its sections, in the order of the items.
+    fn locate(&self, uid: Uid) -> Result<(Arc<Source>, Vec<Located>), StoreError> {
+        let mut source = Source::open(&self.mailbox, uid)?;
+        let mut located = Vec::with_capacity(1);
+        for item in &self.plan.items {
+            if let FetchItem::Section(section) = item {
+                located.push(source.locate(section)?);
+            }
+        }
+        Ok((Arc::new(source), located))
+    }
+}
+
+/// Writes a section, or leaves its octets to be streamed.
+fn write_section(
+    fetch: &mut FetchWriter<'_>,
+    pieces: &mut Vec<Piece>,
+    section: &SectionItem,
+    located: Located,
+    source: Option<&Arc<Source>>,
+) -> Result<(), StoreError> {
+    match (located, source) {
+        (Located::Octets(range), Some(source)) => {
+            let length = range.end.saturating_sub(range.start);
+            fetch.section(section, length);
+            if length <= INLINE {
+                source.read(&range, fetch.out())?;
+            } else {
+                pieces.push(Piece::Bytes(std::mem::take(fetch.out())));
+                pieces.push(Piece::Octets(Arc::clone(source), range));
+            }
+        }
+        (Located::Made(bytes), _) => {
+            fetch.section(section, bytes.len() as u64);
+            fetch.out().extend_from_slice(&bytes);
+        }
+        _ => fetch.missing_section(section),
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What an operator can set.
+
+use std::time::Duration;
+
+/// Settings of the IMAP service.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Longest command line in octets, without its literals.
+    pub max_line_length: usize,
+    /// Largest message APPEND takes, in octets; told as APPENDLIMIT (RFC 7889).
+    pub message_size_limit: u64,
+    /// Most connections of one user from one address; 0 is no limit.
+    pub mail_max_userip_connections: u32,
+    /// How often IDLE says that it is still there, so that no middlebox forgets the connection.
+    pub idle_notify_interval: Duration,
+    /// After so long without a command a client is logged out. RFC 3501 §5.4 asks for at least 30
+    /// minutes.
+    pub autologout: Duration,
+    /// All the time a client has to log in.
+    pub login_timeout: Duration,
+    /// How long a client may leave its responses unread.
+    pub write_timeout: Duration,
+    /// Ways to name mailboxes. The first is the one told to clients when it is not hidden.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// A way to name the account's mailboxes (RFC 2342, Dovecot's `namespace`). Every one shows the
+/// same mailboxes: one that is not first is an alias (`alias_for`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// What its names begin with; empty, or ending in the separator.
+    pub prefix: String,
+    /// Between levels.
+    pub separator: char,
+    /// Not told by NAMESPACE.
+    pub hidden: bool,
+    /// Shown by LIST; else only to patterns that begin with its prefix.
+    pub list: bool,
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            separator: '/',
+            hidden: false,
+            list: true,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_line_length: 65536,
+            message_size_limit: 50 << 20,
+            mail_max_userip_connections: 10,
+            idle_notify_interval: Duration::from_secs(120),
+            autologout: Duration::from_secs(30 * 60),
+            login_timeout: Duration::from_secs(3 * 60),
+            write_timeout: Duration::from_secs(5 * 60),
+            namespaces: vec![Namespace::default()],
+        }
+    }
+}

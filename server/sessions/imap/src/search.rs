@@ -1,0 +1,168 @@
+//! SEARCH (RFC 3501 §6.4.4, RFC 5032, RFC 7162 §3.1.5).
+//!
+//! In three steps, each only for the messages that the one before left undecided: by the snapshot,
+//! by the envelopes the index keeps, by the messages' own octets.
+
+mod content;
+mod decode;
+mod judge;
+mod key;
+mod needle;
+
+use std::{collections::HashMap, sync::Arc};
+
+use facteur_imap::{Search, write::SearchWriter};
+use facteur_model::{Uid, UidSet};
+use facteur_store::{Mailbox, Snapshot, StoreError};
+
+use crate::{
+    envelope,
+    outcome::{Outcome, Reply, Stop},
+    session::Session,
+};
+use content::Content;
+use judge::{Known, judge};
+use key::Key;
+
+/// Messages looked into in one visit to the bridge.
+const GROUP: usize = 256;
+/// … and no more octets of them.
+const GROUP_OCTETS: u64 = 8 << 20;
+
+/// What the visits to the bridge share.
+struct Job {
+    key: Key,
+    snapshot: Arc<Snapshot>,
+    recent: UidSet,
+    mailbox: Mailbox,
+}
+
+impl Session {
+    pub(crate) async fn search(&mut self, search: Search) -> Outcome {
+        let now = std::time::SystemTime::now();
+        let selected = self.selected()?;
+        let uses_modseq = key::uses_modseq(&search.key);
+        let key = Key::compile(search.key, search.charset.as_deref(), selected, now)?;
+        let job = Job {
+            key,
+            snapshot: Arc::clone(&selected.snapshot),
+            recent: selected.recent.clone(),
+            mailbox: selected.mailbox.clone(),
+        };
+        if uses_modseq {
+            self.use_condstore()?;
+        }
+        let snapshot = Arc::clone(&job.snapshot);
+        let found = self.search_with(job).await?;
+        let mut highest = None;
+        let mut writer = SearchWriter::begin(&mut self.out);
+        for (sequence, message) in snapshot.select(&found) {
+            highest = highest.max(Some(message.modseq.value()));
+            writer.found(match search.uid {
+                true => message.uid.value(),
+                false => sequence,
+            });
+        }
+        writer.end(highest.filter(|_| uses_modseq));
+        Ok(Reply::ok("SEARCH completed"))
+    }
+
+    async fn search_with(&mut self, job: Job) -> Result<UidSet, Stop> {
+        let mut found = UidSet::new();
+        let mut open = Vec::new();
+        for (sequence, message) in (1..).zip(job.snapshot.iter()) {
+            let known = Known::new(sequence, message, &job.snapshot, &job.recent);
+            match judge(&job.key, &known, None, None)? {
+                Some(true) => found.insert(message.uid),
+                Some(false) => {}
+                None => open.push((message.uid, message.size)),
+            }
+        }
+        if open.is_empty() {
+            return Ok(found);
+        }
+        let job = Arc::new(job);
+        let bridge = self.service.bridge.clone();
+        let look = |group: Vec<Uid>| {
+            let job = Arc::clone(&job);
+            bridge.run(move || job.look(group))
+        };
+        // Two at a time: there may be more than one processor, and there are other users.
+        let mut groups = groups(&open).into_iter();
+        while let Some(group) = groups.next() {
+            let (first, second) = match groups.next() {
+                Some(other) => {
+                    let (first, second) = tokio::join!(look(group), look(other));
+                    (first?, second?)
+                }
+                None => (look(group).await?, UidSet::new()),
+            };
+            for (low, high) in first.ranges().chain(second.ranges()) {
+                found.insert_range(low..=high);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn groups(messages: &[(Uid, u64)]) -> Vec<Vec<Uid>> {
+    let mut groups = Vec::new();
+    let mut group = Vec::new();
+    let mut octets = 0u64;
+    for (uid, size) in messages {
+        octets = octets.saturating_add(*size);
+        group.push(*uid);
+        if group.len() >= GROUP || octets >= GROUP_OCTETS {
+            groups.push(std::mem::take(&mut group));
+            octets = 0;
+        }
+    }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups
+}
+
+impl Job {
+    /// Looks into messages; returns those that fulfil the key. Blocking.
+    fn look(&self, group: Vec<Uid>) -> Result<UidSet, StoreError> {
+        let mut envelopes = HashMap::new();
+        if self.key.uses_envelope() {
+            let uids: UidSet = group.iter().copied().collect();
+            self.mailbox.summaries(&uids, &mut |uid, summary| {
+                envelopes.insert(uid, summary.envelope.clone());
+            })?;
+        }
+        let mut found = UidSet::new();
+        for uid in group {
+            let envelope = envelopes.get(&uid).and_then(|wire| envelope::parse(wire));
+            match self.decide(uid, envelope.as_ref()) {
+                Ok(true) => found.insert(uid),
+                // Gone is not found.
+                Ok(false) | Err(StoreError::Gone) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    fn decide(
+        &self,
+        uid: Uid,
+        envelope: Option<&envelope::Envelope<'_>>,
+    ) -> Result<bool, StoreError> {
+        let Some(sequence) = self.snapshot.sequence_of(uid) else {
+            return Ok(false);
+        };
+        let Some(message) = self.snapshot.by_sequence(sequence) else {
+            return Ok(false);
+        };
+        let known = Known::new(sequence, message, &self.snapshot, &self.recent);
+        if let Some(verdict) = judge(&self.key, &known, envelope, None)? {
+            return Ok(verdict);
+        }
+        let mut content = Content::open(&self.mailbox, uid)?;
+        let verdict = judge(&self.key, &known, envelope, Some(&mut content))?;
+        Ok(verdict.unwrap_or(false))
+    }
+}

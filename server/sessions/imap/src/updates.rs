@@ -1,0 +1,160 @@
+//! Telling a client what changed (RFC 3501 §5.2, §7.3, §7.4).
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use facteur_imap::write::{self, FetchWriter};
+use facteur_model::{Flag, Keyword, ModSeq, Uid, UidSet};
+use facteur_store::{Changes, MessageState, Snapshot};
+
+use crate::{outcome::Closed, selected::Selected, session::Session};
+
+/// What a client knows of some messages already, from the responses of the command at hand:
+/// ascending UIDs, and the modification sequence that it knows each by.
+pub(crate) type Told = Vec<(Uid, ModSeq)>;
+
+impl Session {
+    /// Tells what changed since the client was last told. Where EXPUNGE is not allowed and there
+    /// is one to tell, everything waits: the numbers the client uses stay as they are.
+    pub(crate) async fn updates(&mut self, expunge_allowed: bool) -> Result<(), Closed> {
+        self.updates_but(expunge_allowed, &Told::new()).await
+    }
+
+    /// The same without what the client knows.
+    pub(crate) async fn updates_but(
+        &mut self,
+        expunge_allowed: bool,
+        told: &Told,
+    ) -> Result<(), Closed> {
+        let Some(user) = self.user.as_deref_mut() else {
+            return Ok(());
+        };
+        let condstore = user.condstore;
+        let Some(selected) = user.selected.as_mut() else {
+            return Ok(());
+        };
+        if selected.mailbox.is_deleted() {
+            return Err(Closed::Bye("Selected mailbox was deleted"));
+        }
+        let later = selected.mailbox.snapshot();
+        if Arc::ptr_eq(&later, &selected.snapshot) {
+            return Ok(());
+        }
+        let changes = selected.snapshot.changes_to(&later);
+        if !expunge_allowed && !changes.expunged.is_empty() {
+            return Ok(());
+        }
+        if changes.added > 0 {
+            // Whoever hears of a message first has it as \Recent.
+            let mailbox = selected.mailbox.clone();
+            let claim = !selected.read_only;
+            let recent = self
+                .service
+                .bridge
+                .run(move || mailbox.recent(claim))
+                .await
+                .unwrap_or_default();
+            for (first, last) in recent.ranges() {
+                selected.recent.insert_range(first..=last);
+            }
+        }
+        selected.tell(&mut self.out, later, &changes, told, condstore);
+        Ok(())
+    }
+}
+
+impl Selected {
+    fn tell(
+        &mut self,
+        out: &mut BytesMut,
+        later: Arc<Snapshot>,
+        changes: &Changes,
+        told: &Told,
+        condstore: bool,
+    ) {
+        let known = self.snapshot.uid_next();
+        self.snapshot = later;
+        // From the last to the first, so that each number is still what it was.
+        for sequence in changes.expunged.iter().rev() {
+            write::numbered(out, *sequence, "EXPUNGE");
+        }
+        if changes.added > 0 {
+            write::numbered(out, self.snapshot.len(), "EXISTS");
+            write::numbered(out, self.recent_count(), "RECENT");
+        }
+        self.tell_keywords(out);
+        for (sequence, message) in self.snapshot.select(&changes.changed) {
+            let at = told.binary_search_by_key(&message.uid, |(uid, _)| *uid);
+            let knows = at.is_ok_and(|at| {
+                told.get(at)
+                    .is_some_and(|(_, modseq)| *modseq == message.modseq)
+            });
+            if knows || u64::from(message.uid.value()) >= known {
+                continue;
+            }
+            let mut fetch = FetchWriter::begin(out, sequence);
+            fetch.uid(message.uid.value());
+            self.flags(&mut fetch, &self.snapshot, message);
+            if condstore {
+                fetch.modseq(message.modseq.value());
+            }
+            fetch.end();
+        }
+    }
+
+    /// FLAGS and PERMANENTFLAGS again, when there are new keywords: a client must know of one
+    /// before it sees it (RFC 3501 §7.2.6).
+    pub(crate) fn tell_keywords(&mut self, out: &mut BytesMut) {
+        if self.snapshot.known_keywords().len() != self.keywords_told {
+            self.write_flag_lists(out);
+        }
+    }
+
+    /// `FLAGS` and `PERMANENTFLAGS` (RFC 3501 §7.1, §7.2.6).
+    pub(crate) fn write_flag_lists(&mut self, out: &mut BytesMut) {
+        let keywords = self.snapshot.known_keywords();
+        self.keywords_told = keywords.len();
+        let mut list = String::new();
+        let mut name = |flag: &str| {
+            if !list.is_empty() {
+                list.push(' ');
+            }
+            list.push_str(flag);
+        };
+        Flag::ALL.iter().for_each(|flag| name(flag.as_str()));
+        keywords.iter().for_each(|keyword| name(keyword.as_str()));
+        out.extend_from_slice(format!("* FLAGS ({list})\r\n").as_bytes());
+        let permanent = match self.read_only {
+            true => "[PERMANENTFLAGS ()] Read-only mailbox".to_owned(),
+            false => format!("[PERMANENTFLAGS ({list} \\*)] Flags permitted"),
+        };
+        write::status(out, None, write::Condition::Ok, &permanent);
+    }
+
+    /// Writes a message's FLAGS, `\Recent` among them.
+    pub(crate) fn flags(
+        &self,
+        fetch: &mut FetchWriter<'_>,
+        snapshot: &Snapshot,
+        message: &MessageState,
+    ) {
+        write_flags(fetch, snapshot, message, &self.recent);
+    }
+}
+
+/// Writes a message's FLAGS, `\Recent` among them.
+pub(crate) fn write_flags(
+    fetch: &mut FetchWriter<'_>,
+    snapshot: &Snapshot,
+    message: &MessageState,
+    recent: &UidSet,
+) {
+    // One lifetime for what is static and what is the snapshot's.
+    fn name<'a>(flag: Flag) -> &'a str {
+        flag.as_str()
+    }
+    let keywords = snapshot.keywords(message.keywords).iter();
+    let recent = recent.contains(message.uid).then_some("\\Recent");
+    let system = message.flags.iter().map(name);
+    fetch.flags(system.chain(keywords.map(Keyword::as_str)).chain(recent));
+}
