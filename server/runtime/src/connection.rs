@@ -202,6 +202,14 @@ impl Connection {
             && matches!(self.stream, Stream::Tcp(_))
     }
 
+    /// Whether passwords may cross the connection as it is: under TLS, or from a loopback peer where
+    /// the listener lets them.
+    pub fn allows_passwords(&self) -> bool {
+        self.listener.auth != Some(false)
+            && (self.tls.is_some()
+                || (self.listener.plaintext_auth_on_loopback && self.peer.is_loopback()))
+    }
+
     /// Turns the stream to TLS after the go-ahead was written. The caller has dropped whatever it
     /// had read before.
     ///

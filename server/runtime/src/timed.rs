@@ -63,6 +63,12 @@ impl Connection {
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?
     }
+
+    /// Ends our side, under TLS with the alert that tells the peer so (RFC 8446 §6.1). Whether it
+    /// arrives is of no interest any more.
+    pub async fn close(&mut self, limit: Duration) {
+        let _ = timeout(limit, self.stream.shutdown()).await;
+    }
 }
 
 #[cfg(test)]

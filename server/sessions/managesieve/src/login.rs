@@ -5,7 +5,7 @@ use facteur_login::{Attempt, LoginError};
 use facteur_managesieve::Code;
 use facteur_model::{AccountId, AccountSpec, QuotaLimits};
 use facteur_sasl::{Credentials, Exchange, Mechanism, SaslError, Step};
-use tracing::{error, info};
+use tracing::error;
 
 use crate::session::{Driver, User};
 
@@ -56,8 +56,6 @@ impl Driver {
         let opened = self.service.bridge.run(move || store.account(&spec)).await;
         match opened {
             Ok(account) => {
-                let tls = self.connection.tls.is_some();
-                info!(user = %name, tls, "managesieve login");
                 self.session.authenticated(&name);
                 self.user = Some(User { name, account });
             }

@@ -1,7 +1,7 @@
 //! One connection: moves bytes between the socket and the protocol's session, and answers its
 //! events.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use facteur_delivery::sieve;
 use facteur_managesieve::{Capabilities, Code, Event, Next, Session};
@@ -19,6 +19,9 @@ const READ: usize = 512;
 
 /// The same while a script comes in.
 const READ_SCRIPT: usize = 16 * 1024;
+
+/// How long the end of a connection may take.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// Who is logged in.
 pub(crate) struct User {
@@ -51,7 +54,10 @@ impl Driver {
 
     pub(crate) async fn run(mut self) {
         let reason = match self.converse().await {
-            Ok(reason) => reason.to_owned(),
+            Ok(reason) => {
+                self.connection.close(CLOSE).await;
+                reason.to_owned()
+            }
             Err(error) => error.to_string(),
         };
         match &self.user {
@@ -253,14 +259,12 @@ impl Driver {
 
 /// What may be offered on this connection as it is now.
 fn capabilities(connection: &Connection, options: &Options) -> Capabilities {
-    let secure = connection.tls.is_some();
-    let exempt = connection.listener.plaintext_auth_on_loopback && connection.peer.is_loopback();
     Capabilities {
         implementation: options.implementation.clone(),
         sieve: sieve::extensions().to_vec(),
         sasl: &["PLAIN", "LOGIN"],
-        passwords: secure || exempt,
-        start_tls: !secure && connection.can_start_tls(),
+        passwords: connection.allows_passwords(),
+        start_tls: connection.can_start_tls(),
         max_redirects: options.max_redirects,
         notify: sieve::notify_methods().to_vec(),
     }

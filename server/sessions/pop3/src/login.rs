@@ -7,7 +7,7 @@ use facteur_pop3::{Maildrop, Message, ResponseCode};
 use facteur_sasl::{Exchange, Mechanism, SaslError, Step};
 use facteur_store::{Mailbox, Store, StoreError};
 use facteur_wire::Secret;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::{lock::Lock, session::Driver};
 
@@ -97,7 +97,7 @@ impl Driver {
             Ok((mailbox, maildrop)) => {
                 let (messages, octets) = (maildrop.count(), maildrop.octets());
                 let tls = self.connection.tls.is_some();
-                info!(user = %name, tls, messages, octets, "pop3 login");
+                debug!(user = %name, tls, messages, octets, "maildrop opened");
                 self.session.logged_in(maildrop);
                 self.user = Some(Box::new(User {
                     name,

@@ -1,7 +1,7 @@
 //! One connection: moves bytes between the socket and the protocol's session, and answers its
 //! events.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use facteur_pop3::{Event, Next, Session, Setting};
@@ -14,6 +14,9 @@ use crate::{login::User, service::Pop3Service};
 
 /// Room for what is read at a time: commands are short, and an idle connection holds this much.
 const READ: usize = 512;
+
+/// How long the end of a connection may take.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +41,8 @@ impl End {
 }
 
 pub(crate) struct Driver {
-    /// Who is logged in. Comes before the connection, so that the maildrop is free when the client
-    /// sees the connection close.
+    /// Who is logged in. Comes before the connection: the maildrop is free when the client sees the
+    /// end.
     pub(crate) user: Option<Box<User>>,
     pub(crate) service: Arc<Pop3Service>,
     pub(crate) connection: Connection,
@@ -63,9 +66,14 @@ impl Driver {
     }
 
     pub(crate) async fn run(mut self) {
-        let outcome = self.converse().await;
-        let reason = match &outcome {
-            Ok(end) => end.reason().to_owned(),
+        let reason = match self.converse().await {
+            Ok(end) => {
+                if let Some(user) = &mut self.user {
+                    user.lock = None;
+                }
+                self.connection.close(CLOSE).await;
+                end.reason().to_owned()
+            }
             Err(error) => error.to_string(),
         };
         match &self.user {
@@ -158,11 +166,9 @@ impl Driver {
 
 /// What may be offered on this connection as it is now.
 fn setting(connection: &Connection) -> Setting {
-    let secure = connection.tls.is_some();
-    let exempt = connection.listener.plaintext_auth_on_loopback && connection.peer.is_loopback();
     Setting {
-        start_tls: !secure && connection.can_start_tls(),
-        passwords: secure || exempt,
+        start_tls: connection.can_start_tls(),
+        passwords: connection.allows_passwords(),
         mechanisms: &["PLAIN", "LOGIN"],
     }
 }

@@ -7,13 +7,19 @@ use facteur_directory::{HomeTemplate, PasswdFile, PasswdFileOptions};
 use facteur_login::Authenticator;
 use facteur_model::{AccountId, AccountSpec, Flag, Flags, Guid, InternalDate, MailboxName};
 use facteur_runtime::{
-    Bridge, Connection, Drain, ListenerSpec, Peer, Protocol, Service as _, Stream, Tls, TlsMode,
+    Bridge, CertificateSource, Connection, Drain, ListenerSpec, Peer, Protocol, Service as _,
+    Stream, Tls, TlsMode, TlsOptions, self_signed,
 };
 use facteur_store::{Append, Batch, QuotaCheck, Store};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::UnixStream,
+    net::{TcpListener, TcpStream, UnixStream},
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Options, Pop3Service};
@@ -311,4 +317,67 @@ async fn drain_and_silence_end_the_session_with_a_word() {
         client.ends().await,
         "-ERR [SYS/TEMP] Server is stopping\r\n"
     );
+}
+
+/// A client that trusts `certificate` and no other.
+fn trusting(certificate: &CertificateSource) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for der in CertificateDer::pem_slice_iter(&certificate.chain) {
+        roots.add(der.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stls_drops_what_was_sent_in_clear_and_lets_passwords_cross() {
+    let house = House::new(Options::default());
+    house.deliver(FIRST);
+    let certificate = self_signed(&["localhost".to_owned()]).unwrap();
+    let tls = Tls::new(&TlsOptions::default(), std::slice::from_ref(&certificate)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let (ours, peer) = listener.accept().await.unwrap();
+    let spec = ListenerSpec::new("test", Protocol::Pop3, "", TlsMode::StartTls);
+    let drain = Drain::new(house.token.clone());
+    let stream = Stream::Tcp(ours);
+    let connection = Connection::new(
+        1,
+        stream,
+        Peer::Inet(peer),
+        Arc::new(spec),
+        drain,
+        Some(tls),
+    );
+    tokio::spawn(house.service.clone().serve(connection));
+
+    client.write_all(b"CAPA\r\nSTLS\r\nQUIT\r\n").await.unwrap();
+    let mut clear = Vec::new();
+    while !clear.ends_with(b"+OK Begin TLS negotiation\r\n") {
+        clear.push(client.read_u8().await.unwrap());
+    }
+    let clear = String::from_utf8(clear).unwrap();
+    assert!(
+        clear.contains("STLS\r\n") && !clear.contains("USER\r\n"),
+        "{clear}"
+    );
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = trusting(&certificate).connect(name, client).await.unwrap();
+    let mut client = BufReader::new(stream);
+    let commands = b"CAPA\r\nUSER user@example.org\r\nPASS secret\r\nSTAT\r\nQUIT\r\n";
+    client.write_all(commands).await.unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).await.unwrap();
+    assert!(
+        answers.contains("USER\r\n") && !answers.contains("STLS\r\n"),
+        "{answers}"
+    );
+    let stat = format!("+OK 1 {}\r\n+OK Bye\r\n", FIRST.len());
+    assert!(answers.ends_with(&stat), "{answers}");
 }
