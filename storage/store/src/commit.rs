@@ -122,7 +122,9 @@ fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
     let appends = batch.appends.iter().map(|append| &append.account);
     for spec in appends.chain(batch.memory.iter().map(|entry| &entry.account)) {
         if !owners.contains_key(&spec.id) {
-            owners.insert(spec.id.clone(), shared.owner(spec)?);
+            let owner = shared.owner(spec)?;
+            drop(owner.lock_for_change(shared)?);
+            owners.insert(spec.id.clone(), owner);
         }
     }
     Ok(owners)
@@ -237,7 +239,7 @@ impl<'a> Work<'a> {
     fn lock(shared: &'a Shared, owners: &'a Owners) -> Result<Self, StoreError> {
         let mut accounts = BTreeMap::new();
         for (id, owner) in owners {
-            let state = owner.lock()?;
+            let state = owner.lock_for_change(shared)?;
             let usage = state.usage();
             let locked = Locked {
                 owner,
@@ -397,8 +399,8 @@ impl<'a> Work<'a> {
                     Ok(())
                 })
                 .and_then(|()| self.forget(append, *mailbox, state.uid));
-            if let Err(error) = undone {
-                tracing::error!(account = %append.account.id, mailbox = %append.mailbox, uid = %state.uid, %error, "message of a failed commit could not be taken back");
+            if let (Err(error), Some(account)) = (undone, self.accounts.get(&append.account.id)) {
+                account.owner.abandon(&error);
             }
         }
     }

@@ -135,7 +135,7 @@ pub(crate) fn run(
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
     let mut wakes = Wakes::default();
-    let mut state = owner.lock()?;
+    let mut state = owner.lock_for_change(shared)?;
     let from = view.core.name();
     let source = state.folder_of_mut(&view.core)?.row.id;
     let uid_validity = state.folder(to)?.row.uid_validity;
@@ -270,6 +270,6 @@ fn undo(
             None => Ok(()),
         });
     if let Err(error) = undone {
-        tracing::error!(account = %owner.id, mailbox = %to, %error, "failed copy could not be taken back");
+        owner.abandon(&error);
     }
 }

@@ -36,8 +36,9 @@ pub enum StoreError {
     /// No space left: SMTP `452 4.3.1`, IMAP `NO [UNAVAILABLE]`.
     #[error("no space left for mail")]
     NoSpace,
-    /// The index could not be read or written; it is rebuilt.
-    #[error("index failed: {0}")]
+    /// Temporary: the index was found damaged. The account is reopened, and its index rebuilt, at its
+    /// next use; sessions that have it open must let go of it.
+    #[error("index is damaged: {0}")]
     Index(String),
 }
 
@@ -56,7 +57,8 @@ impl From<IndexError> for StoreError {
         match error {
             IndexError::NoSpace => Self::NoSpace,
             IndexError::Io(error) => error.into(),
-            other => Self::Index(other.to_string()),
+            IndexError::Damaged(cause) => Self::Index(cause),
+            other => Self::Io(io::Error::other(other)),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(
     force: bool,
 ) -> Result<UidSet, StoreError> {
     let mut wakes = Wakes::default();
-    let mut state = owner.lock()?;
+    let mut state = owner.lock_for_change(shared)?;
     let folder = state.folder_of_mut(&view.core)?;
     let snapshot = view.snapshot();
     let marked: Vec<MessageState> = snapshot
@@ -42,10 +42,14 @@ pub(crate) fn run(
         count_out(&mut row, message);
     }
     if !gone.is_empty() {
-        owner.change(shared, &mut state, |transaction| {
+        let noted = owner.change(shared, &mut state, |transaction| {
             transaction.expunge(row.id, &gone, modseq)?;
             transaction.set_mailbox(&row)
-        })?;
+        });
+        if let Err(error) = noted {
+            owner.abandon(&error);
+            return Err(error);
+        }
         state.folder_of_mut(&view.core)?.row = row;
         let next = snapshot.without(&gone);
         view.publish(next.at(None, row.uid_next, modseq), &mut wakes);

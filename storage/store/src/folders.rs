@@ -8,7 +8,7 @@ use facteur_sdbox::{Identity, Layout};
 
 use crate::{
     FolderInfo, StoreError, load, move_messages,
-    owner::{Folder, Owner, State},
+    owner::{Folder, Owner, State, UID_VALIDITY},
     shared::Shared,
     view::Wakes,
 };
@@ -153,7 +153,7 @@ impl Owner {
             return Err(StoreError::Cannot("INBOX cannot be deleted"));
         }
         let mut wakes = Wakes::default();
-        let mut state = self.lock()?;
+        let mut state = self.lock_for_change(shared)?;
         let has_children = state.has_children(name);
         if state.levels.contains(name) {
             if has_children {
@@ -169,24 +169,49 @@ impl Owner {
         // Its messages go in one step, out of the place where a mailbox is looked for.
         let grave = Disk::temporary_path(self.layout.home());
         disk.rename(&self.layout.mails(name), &grave)?;
-        disk.sync_dir(&self.layout.folder(name))?;
+        if let Err(error) = disk.sync_dir(&self.layout.folder(name)) {
+            if let Err(second) = disk.rename(&grave, &self.layout.mails(name)) {
+                self.abandon(&second.into());
+            }
+            return Err(error.into());
+        }
         state.folders.remove(name);
         folder.core.set_deleted();
         if let Some(view) = folder.core.view() {
             view.wake_with(&mut wakes);
         }
-        if has_children {
-            disk.unlink_if_there(&self.layout.identity(name))?;
-            state.levels.insert(name.clone());
-        } else {
-            self.remove_level(shared, &mut state, name)?;
+        // It is deleted. What is left over now goes when the account is opened next.
+        let tidied = self.tidy(shared, &mut state, name, has_children, folder.row.id);
+        let tidied = tidied.and_then(|()| Ok(disk.remove_dir_all(&grave)?));
+        if let Err(error) = tidied {
+            tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
-        disk.remove_dir_all(&grave)?;
-        self.change(shared, &mut state, |t| t.remove_mailbox(folder.row.id))?;
         let usage = state.usage();
         drop(state);
         shared.tell_usage(self, usage);
         Ok(())
+    }
+
+    /// Removes what a deleted mailbox leaves beside its messages.
+    fn tidy(
+        self: &Arc<Self>,
+        shared: &Shared,
+        state: &mut State,
+        name: &MailboxName,
+        has_children: bool,
+        row: u32,
+    ) -> Result<(), StoreError> {
+        state.levels.insert(name.clone());
+        let highest = state.uid_validity.to_string();
+        self.change(shared, state, |transaction| {
+            transaction.remove_mailbox(row)?;
+            transaction.set_fact(UID_VALIDITY, &highest)
+        })?;
+        if has_children {
+            shared.disk.unlink_if_there(&self.layout.identity(name))?;
+            return Ok(());
+        }
+        self.remove_level(shared, state, name)
     }
 
     /// Removes the folder of a level that holds nothing. One that holds something of another
@@ -203,7 +228,6 @@ impl Owner {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 tracing::warn!(path = %path.display(), "deleted mailbox's folder holds other files and stays");
-                state.levels.insert(name.clone());
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -225,7 +249,7 @@ impl Owner {
         if to.is_below(from) {
             return Err(StoreError::Cannot("a mailbox cannot be moved below itself"));
         }
-        let mut state = self.lock()?;
+        let mut state = self.lock_for_change(shared)?;
         if state.folders.contains_key(to) || state.levels.contains(to) {
             return Err(StoreError::MailboxExists(to.clone()));
         }
@@ -250,8 +274,16 @@ impl Owner {
             sync_above(disk, &self.layout, &parent)?;
         }
         disk.rename_new(&old, &new)?;
-        for dir in [new.parent(), old.parent()].into_iter().flatten() {
-            disk.sync_dir(dir)?;
+        let dirs = [new.parent(), old.parent()];
+        let synced = dirs
+            .into_iter()
+            .flatten()
+            .try_for_each(|dir| disk.sync_dir(dir));
+        if let Err(error) = synced {
+            if let Err(second) = disk.rename_new(&new, &old) {
+                self.abandon(&second.into());
+            }
+            return Err(error.into());
         }
         rename_in_memory(&mut state, &names, to);
         Ok(())

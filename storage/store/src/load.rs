@@ -5,38 +5,56 @@ use std::{
     time::SystemTime,
 };
 
-use facteur_disk::Disk;
+use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
     StoreError, folders,
-    owner::{Folder, Owner, SESSION, State, index_path},
+    owner::{Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
     reconcile::{self, Trust},
     shared::Shared,
     view::Core,
 };
 
-/// Opens an account; makes its home and its folders when they are missing.
+/// Opens an account; makes its home and its folders when they are missing. An index that is damaged
+/// makes way for an empty one, which is filled from the files.
 pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
+    shared.disk.create_dir_all_durably(&spec.home)?;
+    match attempt(shared, spec) {
+        Err(StoreError::Index(cause)) => {
+            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
+            Index::remove(&shared.disk, &index_path(&Layout::new(&spec.home)))?;
+            attempt(shared, spec)
+        }
+        result => result,
+    }
+}
+
+fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
     let layout = Layout::new(&spec.home);
-    disk.create_dir_all_durably(layout.home())?;
-    let mut index = open_index(disk, &layout, spec)?;
+    remove_graves(disk, &layout)?;
+    let mut index = Index::open(disk, &index_path(&layout))?;
     let trust = trust(&index, &shared.boot)?;
     let mut state = State {
         folders: BTreeMap::new(),
         levels: BTreeSet::new(),
         subscriptions: Subscriptions::read(disk, &layout)?,
-        uid_validity: 0,
+        uid_validity: last_uid_validity(&index)?,
         marked: false,
         script: None,
     };
     read_folders(disk, &layout, spec, &mut state)?;
-    join_rows(&mut index, &mut state)?;
-    if trust != Trust::Whole {
-        for (name, folder) in &mut state.folders {
+    let new = join_rows(&mut index, &mut state)?;
+    for (name, folder) in &mut state.folders {
+        let trust = if new.contains(name) {
+            Trust::Nothing
+        } else {
+            trust
+        };
+        if trust != Trust::Whole {
             reconcile::folder(disk, &layout, &mut index, name, folder, trust)?;
         }
     }
@@ -44,17 +62,26 @@ pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, Stor
     Ok(Owner::new(spec, layout, index, state))
 }
 
-/// Opens the index; one that is damaged makes way for an empty one, which is filled from the files.
-fn open_index(disk: &Disk, layout: &Layout, spec: &AccountSpec) -> Result<Index, StoreError> {
-    let path = index_path(layout);
-    match Index::open(disk, &path) {
-        Err(IndexError::Damaged(cause)) => {
-            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
-            Index::remove(disk, &path)?;
-            Ok(Index::open(disk, &path)?)
+/// Removes what is left of mailboxes that were being deleted.
+fn remove_graves(disk: &Disk, layout: &Layout) -> Result<(), StoreError> {
+    for entry in disk.read_dir(layout.home())? {
+        if entry.name.to_str().is_some_and(Layout::is_temporary) {
+            let path = layout.home().join(&entry.name);
+            match entry.kind {
+                EntryKind::Dir => disk.remove_dir_all(&path)?,
+                _ => disk.unlink(&path)?,
+            }
         }
-        opened => Ok(opened?),
     }
+    Ok(())
+}
+
+/// The highest UIDVALIDITY that the index knows of.
+fn last_uid_validity(index: &Index) -> Result<u32, StoreError> {
+    let noted = index.fact(UID_VALIDITY)?.and_then(|text| text.parse().ok());
+    let mailboxes = index.mailboxes()?;
+    let held = mailboxes.iter().map(|row| row.uid_validity.value());
+    Ok(held.chain(noted).max().unwrap_or(0))
 }
 
 /// How far the index can be taken at its word.
@@ -134,7 +161,8 @@ pub(crate) fn next_uid_validity(state: &mut State) -> UidValidity {
 }
 
 /// Finds each folder's row by its GUID; adds those that are missing, removes those without folder.
-fn join_rows(index: &mut Index, state: &mut State) -> Result<(), StoreError> {
+/// Says which were missing.
+fn join_rows(index: &mut Index, state: &mut State) -> Result<BTreeSet<MailboxName>, StoreError> {
     let mut rows: BTreeMap<Guid, MailboxRow> = index
         .mailboxes()?
         .into_iter()
@@ -147,9 +175,13 @@ fn join_rows(index: &mut Index, state: &mut State) -> Result<(), StoreError> {
             folder.row = row;
         }
     }
-    let missing = state.folders.values().any(|folder| folder.row.id == 0);
-    if !missing && rows.is_empty() {
-        return Ok(());
+    let unjoined = state
+        .folders
+        .iter()
+        .filter(|(_, folder)| folder.row.id == 0);
+    let missing: BTreeSet<MailboxName> = unjoined.map(|(name, _)| name.clone()).collect();
+    if missing.is_empty() && rows.is_empty() {
+        return Ok(missing);
     }
     index.transaction(|transaction| {
         for row in rows.values() {
@@ -160,7 +192,7 @@ fn join_rows(index: &mut Index, state: &mut State) -> Result<(), StoreError> {
         }
         Ok::<_, IndexError>(())
     })?;
-    Ok(())
+    Ok(missing)
 }
 
 /// Makes the folders that every account has. They need not be durable before something is in them.
@@ -194,7 +226,7 @@ fn make_auto_folders(
     if subscribed {
         state.subscriptions.write_unsynced(&shared.disk, layout)?;
     }
-    join_rows(index, state)
+    join_rows(index, state).map(|_| ())
 }
 
 /// A new mailbox's folder, joined with a new row of the index.

@@ -1,6 +1,6 @@
 //! MOVE: a file gets another name (RFC 6851); so does INBOX's mail when INBOX is renamed.
 
-use std::{io, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use facteur_model::{MailboxName, ModSeq, UidSet};
 use facteur_sdbox::Layout;
@@ -51,7 +51,7 @@ pub(crate) fn run(
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
     let mut wakes = Wakes::default();
-    let mut state = owner.lock()?;
+    let mut state = owner.lock_for_change(shared)?;
     if from == to {
         return Err(StoreError::Cannot(
             "messages cannot be moved to where they are",
@@ -82,15 +82,26 @@ pub(crate) fn run(
     } else {
         None
     };
-    rename_all(owner, shared, from, to, &transfer)?;
-    owner.change(shared, &mut state, |transaction| {
-        transfer.write(transaction, source.id)?;
-        transaction.expunge(source.id, &gone, source.highest_modseq)?;
-        transaction.set_mailbox(&source)
-    })?;
-    if let Some(id) = promise {
-        shared.spool.end(&id)?;
+    let mut renamed = Vec::new();
+    let done = rename_all(owner, shared, from, to, &transfer, &mut renamed).and_then(|()| {
+        owner.change(shared, &mut state, |transaction| {
+            transfer.write(transaction, source.id)?;
+            transaction.expunge(source.id, &gone, source.highest_modseq)?;
+            transaction.set_mailbox(&source)
+        })
+    });
+    if done.is_err()
+        && let Err(error) = rename_back(owner, shared, from, to, &renamed)
+    {
+        owner.abandon(&error);
     }
+    if let Some(id) = promise
+        && let Err(error) = shared.spool.end(&id)
+    {
+        // Done again at the next start, it does nothing where the files have moved.
+        tracing::warn!(account = %owner.id, %error, "move could not be ended");
+    }
+    done?;
     transfer.publish(&mut state, to, &mut wakes)?;
     let folder = state.folder_mut(from)?;
     folder.row = source;
@@ -126,32 +137,37 @@ fn moving(
     })
 }
 
-/// Gives the files their new names; on a failure those that have them get the old ones back.
+/// Gives the files their new names, durably; those that have them are noted in `renamed`.
 fn rename_all(
     owner: &Owner,
     shared: &Shared,
     from: &MailboxName,
     to: &MailboxName,
     transfer: &Transfer,
+    renamed: &mut Vec<(PathBuf, PathBuf)>,
 ) -> Result<(), StoreError> {
     let (from, to) = (owner.layout.mails(from), owner.layout.mails(to));
-    let disk = &shared.disk;
-    let mut done = Vec::new();
-    let renamed = transfer.pairs.iter().try_for_each(|(here, there)| {
+    for (here, there) in &transfer.pairs {
         let old = from.join(Layout::file_name(here.uid));
         let new = to.join(Layout::file_name(there.uid));
-        disk.rename_new(&old, &new)?;
-        done.push((old, new));
-        Ok::<_, io::Error>(())
-    });
-    let synced = renamed
-        .and_then(|()| disk.sync_dir(&to))
-        .and_then(|()| disk.sync_dir(&from));
-    if let Err(error) = synced {
-        for (old, new) in done {
-            disk.rename_new(&new, &old)?;
-        }
-        return Err(error.into());
+        shared.disk.rename_new(&old, &new)?;
+        renamed.push((old, new));
     }
-    Ok(())
+    shared.disk.sync_dir(&to)?;
+    Ok(shared.disk.sync_dir(&from)?)
+}
+
+/// Gives the files their old names back after a failure.
+fn rename_back(
+    owner: &Owner,
+    shared: &Shared,
+    from: &MailboxName,
+    to: &MailboxName,
+    renamed: &[(PathBuf, PathBuf)],
+) -> Result<(), StoreError> {
+    for (old, new) in renamed {
+        shared.disk.rename_new(new, old)?;
+    }
+    shared.disk.sync_dir(&owner.layout.mails(from))?;
+    Ok(shared.disk.sync_dir(&owner.layout.mails(to))?)
 }

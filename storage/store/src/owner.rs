@@ -129,6 +129,26 @@ impl Owner {
         Ok(state)
     }
 
+    /// Locks the account for a change of its files. That it is in use is noted first: whatever comes
+    /// next, the next owner looks through the files.
+    pub(crate) fn lock_for_change(
+        self: &Arc<Self>,
+        shared: &Shared,
+    ) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut state = self.lock()?;
+        if !state.marked {
+            self.change(shared, &mut state, |_| Ok(()))?;
+        }
+        Ok(state)
+    }
+
+    /// Files and memory may differ, because a failed change could not be taken back: this owner does
+    /// nothing more, the next one looks through the files.
+    pub(crate) fn abandon(&self, error: &StoreError) {
+        tracing::error!(account = %self.id, %error, "failed change could not be taken back: the account is reopened");
+        self.broken.store(true, Ordering::Release);
+    }
+
     /// Uses the index, opening it when its handle was given up.
     pub(crate) fn index<T>(
         self: &Arc<Self>,
@@ -136,6 +156,9 @@ impl Owner {
         work: impl FnOnce(&mut Index) -> Result<T, IndexError>,
     ) -> Result<T, StoreError> {
         let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_broken() {
+            return Err(StoreError::Index("the account is reopened".to_owned()));
+        }
         let index = match &mut *slot {
             Some(index) => index,
             none => {
@@ -245,6 +268,8 @@ impl Owner {
 
 /// The fact that says how the account was left.
 pub(crate) const SESSION: &str = "session";
+/// The fact that keeps the highest UIDVALIDITY when its mailbox is deleted.
+pub(crate) const UID_VALIDITY: &str = "uid_validity";
 
 pub(crate) fn index_path(layout: &Layout) -> std::path::PathBuf {
     layout.home().join("index.db")

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
     accounts: Mutex<HashMap<AccountId, Slot>>,
+    /// The homes of loaded accounts.
+    homes: Mutex<HashMap<PathBuf, AccountId>>,
     started: Instant,
     swept: AtomicU64,
     _lock: Lock,
@@ -73,6 +75,7 @@ impl Shared {
             on_spooled: ArcSwapOption::empty(),
             on_usage: ArcSwapOption::empty(),
             accounts: Mutex::default(),
+            homes: Mutex::default(),
             started: Instant::now(),
             swept: AtomicU64::new(0),
             _lock: lock,
@@ -100,12 +103,28 @@ impl Shared {
             return Ok(Arc::clone(owner));
         }
         // A broken owner's handle must be closed before the index is opened again.
-        *held = None;
+        if let Some(broken) = held.take() {
+            broken.release();
+        }
+        self.claim_home(spec)?;
         let owner = Arc::new(load::account(self, spec)?);
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
         Ok(owner)
+    }
+
+    /// One home is one account's: two owners would write over each other.
+    fn claim_home(&self, spec: &AccountSpec) -> Result<(), StoreError> {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = homes
+            .entry(spec.home.clone())
+            .or_insert_with(|| spec.id.clone());
+        if *claimed != spec.id {
+            tracing::error!(account = %spec.id, other = %claimed, home = %spec.home.display(), "two accounts have the same mail home");
+            return Err(StoreError::Cannot("the mail home is another account's"));
+        }
+        Ok(())
     }
 
     /// Unloads accounts that nobody has used for a while, once a minute.
@@ -137,6 +156,8 @@ impl Shared {
                 }
                 Some(owner) => {
                     owner.unload(self);
+                    let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+                    homes.remove(owner.layout.home());
                     false
                 }
                 None => false,

@@ -1,6 +1,6 @@
 //! A store in a temporary folder, with what the tests do to it.
 
-use std::{io::Read, os::unix::fs::FileExt, path::PathBuf};
+use std::{os::unix::fs::FileExt, path::PathBuf};
 
 use bytes::Bytes;
 use facteur_disk::Disk;
@@ -27,6 +27,12 @@ impl World {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// One in memory where the machine has such a file system: for tests that run very often.
+    pub(crate) fn in_memory() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self { dir: dir.unwrap() }
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -121,17 +127,8 @@ pub(crate) fn entry(to: &str) -> Entry {
         next_attempt_at: 0,
         attempts: 0,
         held: false,
-        ..template()
+        delay_warned: false,
     }
-}
-
-fn template() -> Entry {
-    serde_json::from_value(serde_json::json!({
-        "queue_id": "0123456789ABCDEF", "reverse_path": "", "accepted_at": 0,
-        "origin": {"client": "", "helo": "", "authenticated": null}, "body_type": "seven_bit",
-        "size": 0, "prefix": "", "recipients": [], "next_attempt_at": 0, "attempts": 0, "held": false,
-    }))
-    .unwrap()
 }
 
 pub(crate) fn name(text: &str) -> MailboxName {
@@ -151,15 +148,10 @@ pub(crate) fn listed(mailbox: &Mailbox) -> Vec<u32> {
 pub(crate) fn text(mailbox: &Mailbox, uid: u32) -> Vec<u8> {
     let reader = mailbox.read(Uid::new(uid).unwrap()).unwrap();
     let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
-    reader.file.read_exact_at(&mut bytes, reader.offset).unwrap();
-    bytes
-}
-
-/// A body's bytes.
-#[expect(clippy::missing_panics_doc, reason = "a test")]
-pub(crate) fn bytes_of(body: &Body) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    body.reader().unwrap().read_to_end(&mut bytes).unwrap();
+    reader
+        .file
+        .read_exact_at(&mut bytes, reader.offset)
+        .unwrap();
     bytes
 }
 

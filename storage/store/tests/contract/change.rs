@@ -1,0 +1,266 @@
+//! Flags, expunge, copy, move.
+
+use facteur_model::{Flag, FlagOperation, Flags, Keyword, ModSeq, QuotaLimits, Uid};
+use facteur_store::{FlagChange, Mailbox, StoreError};
+
+use crate::world::{World, listed, name, text, uids};
+
+fn change(operation: FlagOperation, flags: &[Flag], keywords: &[&str]) -> FlagChange {
+    FlagChange {
+        operation,
+        flags: flags.iter().copied().collect(),
+        keywords: keywords.iter().filter_map(|k| Keyword::parse(k)).collect(),
+        unchanged_since: None,
+    }
+}
+
+fn flags(mailbox: &Mailbox, uid: u32) -> (Flags, Vec<String>) {
+    let snapshot = mailbox.snapshot();
+    let message = snapshot.by_uid(Uid::new(uid).unwrap()).unwrap();
+    let keywords = snapshot.keywords(message.keywords);
+    (
+        message.flags,
+        keywords.iter().map(|k| k.as_str().to_owned()).collect(),
+    )
+}
+
+#[test]
+fn store_changes_flags_and_keywords_and_modseq() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..3 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let before = inbox.snapshot();
+    let add = change(
+        FlagOperation::Add,
+        &[Flag::Seen, Flag::Flagged],
+        &["Work", "later"],
+    );
+    let outcome = inbox.store(&uids(&[1, 3, 9]), &add).unwrap();
+    assert_eq!(outcome.stored, uids(&[1, 3]));
+    let after = inbox.snapshot();
+    assert_eq!(before.changes_to(&after).changed, uids(&[1, 3]));
+    assert!(after.highest_modseq() > before.highest_modseq());
+    let seen = Flags::EMPTY.with(Flag::Seen).with(Flag::Flagged);
+    assert_eq!(
+        flags(&inbox, 1),
+        (seen, vec!["later".into(), "Work".into()])
+    );
+    assert_eq!(flags(&inbox, 2), (Flags::EMPTY, vec![]));
+
+    // The same again changes nothing, but is as asked.
+    let again = inbox.store(&uids(&[1]), &add).unwrap();
+    assert_eq!(again.stored, uids(&[1]));
+    assert_eq!(inbox.snapshot().highest_modseq(), after.highest_modseq());
+
+    inbox
+        .store(
+            &uids(&[3]),
+            &change(FlagOperation::Remove, &[Flag::Seen], &["WORK"]),
+        )
+        .unwrap();
+    assert_eq!(
+        flags(&inbox, 3),
+        (Flags::EMPTY.with(Flag::Flagged), vec!["later".into()])
+    );
+    inbox
+        .store(
+            &uids(&[3]),
+            &change(FlagOperation::Replace, &[Flag::Draft], &[]),
+        )
+        .unwrap();
+    assert_eq!(flags(&inbox, 3), (Flags::EMPTY.with(Flag::Draft), vec![]));
+
+    let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+    assert_eq!((status.messages, status.unseen, status.deleted), (3, 2, 0));
+}
+
+#[test]
+fn store_unchangedsince_leaves_newer_messages_alone() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let first = inbox.snapshot().by_sequence(1).unwrap().modseq;
+    let add = FlagChange {
+        unchanged_since: Some(first),
+        ..change(FlagOperation::Add, &[Flag::Deleted], &[])
+    };
+    let outcome = inbox.store(&uids(&[1, 2]), &add).unwrap();
+    assert_eq!((outcome.stored, outcome.modified), (uids(&[1]), uids(&[2])));
+}
+
+#[test]
+fn expunge_removes_only_what_is_deleted_unless_forced() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..4 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let before = inbox.snapshot();
+    inbox
+        .store(
+            &uids(&[2, 4]),
+            &change(FlagOperation::Add, &[Flag::Deleted], &[]),
+        )
+        .unwrap();
+    assert_eq!(inbox.expunge(&uids(&[1, 2]), false).unwrap(), uids(&[2]));
+    assert_eq!(inbox.expunge(&uids(&[1]), true).unwrap(), uids(&[1]));
+    assert_eq!(listed(&inbox), [3, 4]);
+    assert_eq!(before.changes_to(&inbox.snapshot()).expunged, [1, 2]);
+    assert!(matches!(
+        inbox.read(Uid::new(1).unwrap()),
+        Err(StoreError::Gone)
+    ));
+    let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+    assert_eq!(
+        (status.messages, status.deleted, status.uid_next),
+        (2, 1, 5)
+    );
+    assert_eq!(world.account(&store, "bob").usage().unwrap().messages, 2);
+}
+
+#[test]
+fn copy_keeps_flags_and_date_and_bytes() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..3 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox
+        .store(
+            &uids(&[2]),
+            &change(FlagOperation::Add, &[Flag::Seen], &["Work"]),
+        )
+        .unwrap();
+    assert!(matches!(
+        inbox.copy(&uids(&[1]), &name("No")),
+        Err(StoreError::NoMailbox(_))
+    ));
+    let outcome = inbox.copy(&uids(&[1, 2, 7]), &name("Spam")).unwrap();
+    let pairs: Vec<_> = outcome
+        .pairs
+        .iter()
+        .map(|(a, b)| (a.value(), b.value()))
+        .collect();
+    assert_eq!(pairs, [(1, 1), (2, 2)]);
+    let spam = world.mailbox(&store, "bob", "Spam");
+    assert_eq!(outcome.uid_validity, spam.uid_validity());
+    assert_eq!(
+        flags(&spam, 2),
+        (Flags::EMPTY.with(Flag::Seen), vec!["Work".into()])
+    );
+    assert_eq!(text(&spam, 1), text(&inbox, 1));
+    assert_eq!(
+        spam.snapshot().by_sequence(1).unwrap().internal_date.unix(),
+        1_600_000_000
+    );
+    // Into itself too.
+    inbox.copy(&uids(&[3]), &name("INBOX")).unwrap();
+    assert_eq!(listed(&inbox), [1, 2, 3, 4]);
+    let mut summaries = 0;
+    spam.summaries(&uids(&[1, 2]), &mut |_, summary| {
+        assert!(!summary.envelope.is_empty());
+        summaries += 1;
+    })
+    .unwrap();
+    assert_eq!(summaries, 2);
+}
+
+#[test]
+fn copy_over_quota_copies_nothing() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "bob", "INBOX");
+    let mut spec = world.spec("bob");
+    spec.quota = QuotaLimits {
+        bytes: None,
+        messages: Some(3),
+    };
+    let account = store.account(&spec).unwrap();
+    let inbox = account.open(&name("INBOX")).unwrap();
+    assert!(matches!(
+        inbox.copy(&uids(&[1, 2]), &name("Spam")),
+        Err(StoreError::OverQuota)
+    ));
+    assert_eq!(account.status(&name("Spam")).unwrap().messages, 0);
+    inbox.copy(&uids(&[1]), &name("Spam")).unwrap();
+}
+
+#[test]
+fn move_takes_messages_from_one_to_the_other() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..3 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let trash = world.mailbox(&store, "bob", "Trash");
+    inbox
+        .store(
+            &uids(&[1]),
+            &change(FlagOperation::Add, &[Flag::Answered], &["k"]),
+        )
+        .unwrap();
+    let bytes = text(&inbox, 1);
+    inbox.move_to(&uids(&[1, 3]), &name("Trash")).unwrap();
+    inbox.move_to(&uids(&[2]), &name("Trash")).unwrap();
+    assert_eq!((listed(&inbox), listed(&trash)), (vec![], vec![1, 2, 3]));
+    assert_eq!(text(&trash, 1), bytes);
+    assert_eq!(
+        flags(&trash, 1),
+        (Flags::EMPTY.with(Flag::Answered), vec!["k".into()])
+    );
+    assert_eq!(world.account(&store, "bob").usage().unwrap().messages, 3);
+    drop((inbox, trash));
+    drop(store);
+    let store = world.open();
+    assert_eq!(listed(&world.mailbox(&store, "bob", "Trash")), [1, 2, 3]);
+}
+
+#[test]
+fn recent_messages_are_claimed_once() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let account = world.account(&store, "bob");
+    assert_eq!(account.status(&name("INBOX")).unwrap().recent, 1);
+    let inbox = account.open(&name("INBOX")).unwrap();
+    assert_eq!(inbox.recent(false).unwrap(), uids(&[1]));
+    assert_eq!(inbox.recent(true).unwrap(), uids(&[1]));
+    assert_eq!(inbox.recent(true).unwrap(), uids(&[]));
+    world.deliver(&store, "bob", "INBOX");
+    assert_eq!(inbox.recent(false).unwrap(), uids(&[2]));
+    assert_eq!(account.status(&name("INBOX")).unwrap().recent, 1);
+}
+
+#[test]
+fn flags_and_modseq_outlive_the_process() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox
+        .store(
+            &uids(&[1]),
+            &change(FlagOperation::Add, &[Flag::Seen], &["x"]),
+        )
+        .unwrap();
+    let modseq: ModSeq = inbox.snapshot().highest_modseq();
+    drop(inbox);
+    store.close().unwrap();
+    drop(store);
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    assert_eq!(
+        flags(&inbox, 1),
+        (Flags::EMPTY.with(Flag::Seen), vec!["x".into()])
+    );
+    assert_eq!(inbox.snapshot().highest_modseq(), modseq);
+}

@@ -1,0 +1,349 @@
+//! The process killed before any one call to the disk, or that call failing: what was acknowledged
+//! is there once, what was not is there whole or not at all.
+
+use std::{collections::BTreeMap, fs, io, sync::Arc};
+
+use facteur_disk::{Disk, Faults};
+use facteur_model::{Flag, FlagOperation, Flags, Uid};
+use facteur_spool::{Entry, QueueId};
+use facteur_store::{Append, Batch, Body, FlagChange, Store, StoreError};
+
+use crate::world::{World, batch, entry, name, text, uids};
+
+/// Where each message is: account, mailbox, its token.
+type Census = BTreeMap<(String, String, String), u32>;
+
+/// What was done before the fault, and what is to be found after it.
+struct Run {
+    world: World,
+    relayed: Entry,
+    /// Steps that returned without an error.
+    acknowledged: Vec<&'static str>,
+    failures: Vec<StoreError>,
+    uids: Vec<(&'static str, &'static str, Uid)>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let world = World::in_memory();
+        let store = world.open();
+        for token in ["p1", "p2", "p3", "p4", "p5"] {
+            store
+                .commit(batch([append(&world, "bob", "INBOX", token)]))
+                .unwrap();
+        }
+        store
+            .commit(batch([append(&world, "bob", "Trash", "p6")]))
+            .unwrap();
+        world
+            .account(&store, "bob")
+            .create(&name("Old/Below"))
+            .unwrap();
+        store.close().unwrap();
+        Self {
+            world,
+            relayed: entry("far@remote.test"),
+            acknowledged: Vec::new(),
+            failures: Vec::new(),
+            uids: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: &'static str, work: impl FnOnce(&mut Self) -> Result<(), StoreError>) {
+        match work(self) {
+            Ok(()) => self.acknowledged.push(step),
+            Err(error) => self.failures.push(error),
+        }
+    }
+
+    /// Everything that changes a store, one after the other.
+    fn perform(&mut self, store: &Store) {
+        self.step("single", |run| run.deliver(store, "bob", "INBOX", "single"));
+        self.step("batch", |run| {
+            let world = &run.world;
+            let appends = [
+                ("bob", "INBOX"),
+                ("bob", "Spam"),
+                ("carol", "INBOX"),
+                ("bob", "Made"),
+            ];
+            let appends = appends.map(|(who, mailbox)| append(world, who, mailbox, "batch"));
+            let done = store.commit(Batch {
+                appends: appends.to_vec(),
+                spool: vec![(run.relayed.clone(), Body::Memory(crate::world::MAIL.into()))],
+                ..Batch::default()
+            })?;
+            run.uids.push(("bob", "INBOX", done.appended[0].uid));
+            run.uids.push(("bob", "Spam", done.appended[1].uid));
+            Ok(())
+        });
+        let inbox = |run: &Self| store.account(&run.world.spec("bob"))?.open(&name("INBOX"));
+        self.step("copy", |run| {
+            inbox(run)?.copy(&uids(&[1, 2]), &name("Spam")).map(|_| ())
+        });
+        self.step("move", |run| {
+            inbox(run)?
+                .move_to(&uids(&[3, 4]), &name("Trash"))
+                .map(|_| ())
+        });
+        self.step("flags", |run| {
+            let seen = FlagChange {
+                operation: FlagOperation::Add,
+                flags: Flags::EMPTY.with(Flag::Seen),
+                keywords: Vec::new(),
+                unchanged_since: None,
+            };
+            inbox(run)?.store(&uids(&[1]), &seen).map(|_| ())
+        });
+        self.step("expunge", |run| {
+            inbox(run)?.expunge(&uids(&[1, 5]), true).map(|_| ())
+        });
+        self.step("rename", |run| {
+            store
+                .account(&run.world.spec("bob"))?
+                .rename(&name("Trash"), &name("Bin/Trash"))
+        });
+        self.step("delete", |run| {
+            store
+                .account(&run.world.spec("bob"))?
+                .delete(&name("Old/Below"))
+        });
+        self.step("script", |run| {
+            let account = store.account(&run.world.spec("bob"))?;
+            account.put_script("main", b"keep;")?;
+            account.set_active_script(Some("main"))
+        });
+        self.step("last", |run| run.deliver(store, "carol", "INBOX", "last"));
+    }
+
+    fn deliver(
+        &mut self,
+        store: &Store,
+        who: &'static str,
+        mailbox: &'static str,
+        token: &str,
+    ) -> Result<(), StoreError> {
+        let done = store.commit(batch([append(&self.world, who, mailbox, token)]))?;
+        self.uids.push((who, mailbox, done.appended[0].uid));
+        Ok(())
+    }
+
+    fn census(&self, store: &Store) -> Census {
+        let mut census = Census::new();
+        for who in ["bob", "carol"] {
+            let account = self.world.account(store, who);
+            let mut usage = (0, 0);
+            for folder in account.folders().unwrap().iter().filter(|f| f.selectable) {
+                let mailbox = account.open(&folder.name).unwrap();
+                let status = account.status(&folder.name).unwrap();
+                assert_eq!(status.messages, mailbox.snapshot().len());
+                usage.0 += status.size;
+                for message in mailbox.snapshot().iter() {
+                    let bytes = text(&mailbox, message.uid.value());
+                    let token = String::from_utf8(bytes).unwrap();
+                    let token = token.lines().next().unwrap().to_owned();
+                    let key = (who.to_owned(), folder.name.to_string(), token);
+                    *census.entry(key).or_default() += 1;
+                    usage.1 += 1;
+                }
+                let temporary =
+                    fs::read_dir(self.world.home(who).join("mailboxes/INBOX/dbox-Mails"));
+                let names = temporary.unwrap().map(|e| e.unwrap().file_name());
+                assert!(
+                    names
+                        .into_iter()
+                        .all(|n| !n.to_string_lossy().starts_with("temp."))
+                );
+            }
+            let told = account.usage().unwrap();
+            assert_eq!((told.bytes, told.messages), usage, "usage of {who}");
+        }
+        census
+    }
+
+    /// Checks all that must hold, in a store opened after the fault.
+    fn check(&self, store: &Store) {
+        assert_eq!(
+            store.spool().transactions().count(),
+            0,
+            "transactions are ended"
+        );
+        let census = self.census(store);
+        let count = |who: &str, mailbox: &str, token: &str| {
+            let key = (who.to_owned(), mailbox.to_owned(), format!("T: {token}"));
+            census.get(&key).copied().unwrap_or(0)
+        };
+        let acknowledged = |step| self.acknowledged.contains(&step);
+        let least = |step| u32::from(acknowledged(step));
+
+        let single = count("bob", "INBOX", "single");
+        assert!((least("single")..=1).contains(&single), "single: {single}");
+        let last = count("carol", "INBOX", "last");
+        assert!((least("last")..=1).contains(&last), "last: {last}");
+
+        let spooled = u32::from(store.spool().entry(&self.relayed.queue_id).is_ok());
+        assert!((least("batch")..=1).contains(&spooled), "batch: {spooled}");
+        for (who, mailbox) in [
+            ("bob", "INBOX"),
+            ("bob", "Spam"),
+            ("carol", "INBOX"),
+            ("bob", "Made"),
+        ] {
+            assert_eq!(
+                count(who, mailbox, "batch"),
+                spooled,
+                "batch in {who} {mailbox}"
+            );
+        }
+
+        let copied = [count("bob", "Spam", "p1"), count("bob", "Spam", "p2")];
+        let whole = [0, 1].contains(&copied[0]) && copied[0] >= least("copy");
+        assert!(whole && copied[0] == copied[1], "copy: {copied:?}");
+        assert_eq!(count("bob", "INBOX", "p2"), 1, "the original stays");
+
+        for token in ["p3", "p4"] {
+            let there = count("bob", "Trash", token) + count("bob", "Bin/Trash", token);
+            let here = count("bob", "INBOX", token);
+            assert_eq!(here + there, 1, "moved message {token}");
+            assert!(there >= least("move"), "moved message {token}");
+        }
+        assert_eq!(
+            count("bob", "Trash", "p6") + count("bob", "Bin/Trash", "p6"),
+            1
+        );
+
+        for token in ["p1", "p5"] {
+            let left = count("bob", "INBOX", token);
+            assert!(left <= 1 - least("expunge"), "expunge: {token} {left}");
+        }
+        let bob = self.world.account(store, "bob");
+        if acknowledged("rename") {
+            assert_eq!(count("bob", "Bin/Trash", "p6"), 1);
+        }
+        if acknowledged("delete") {
+            assert!(!bob.has_mailbox(&name("Old/Below")).unwrap());
+        }
+        if acknowledged("script") {
+            assert_eq!(bob.active_script().unwrap().unwrap().0, "main");
+        }
+        // The store works on, and gives no UID twice.
+        for (who, mailbox) in [("bob", "INBOX"), ("bob", "Spam"), ("carol", "INBOX")] {
+            let next = self.world.deliver(store, who, mailbox);
+            for (w, m, uid) in &self.uids {
+                assert!(
+                    (*w, *m) != (who, mailbox) || next > *uid,
+                    "UID {next} in {who} {mailbox}"
+                );
+            }
+        }
+    }
+}
+
+fn append(world: &World, who: &str, mailbox: &str, token: &str) -> Append {
+    let mut append = world.append(who, mailbox);
+    append.prefix = format!("T: {token}\r\n").into();
+    append.create = true;
+    append
+}
+
+/// Runs with a fault at every call until none strikes; prints how often each call was struck.
+fn every_call(
+    name: &str,
+    disk: impl Fn(u64) -> (Disk, Arc<Faults>),
+    after: impl Fn(&mut Run, Store, &Faults),
+) {
+    let mut struck: BTreeMap<&'static str, u32> = BTreeMap::new();
+    for call in 0.. {
+        let mut run = Run::new();
+        let (disk, faults) = disk(call);
+        let opened = run.world.open_on(disk);
+        if let Ok(store) = opened {
+            run.perform(&store);
+            after(&mut run, store, &faults);
+        }
+        if !faults.struck() {
+            assert_eq!(run.acknowledged.len(), 10, "{:?}", run.failures);
+            println!("{name}: {call} faults {struck:?}");
+            assert!(call > 100, "{call}");
+            return;
+        }
+        let at = usize::try_from(call).unwrap();
+        *struck.entry(faults.log()[at]).or_default() += 1;
+        let step = faults.log()[at];
+        let shown = format!(
+            "fault at call {call} ({step}), acknowledged {:?}",
+            run.acknowledged
+        );
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let store = run.world.open();
+            run.check(&store);
+        }));
+        assert!(checked.is_ok(), "{shown}");
+    }
+}
+
+#[test]
+fn killed_before_any_call_nothing_is_lost_or_twice() {
+    every_call("kill", Disk::crashing, |_, store, _| drop(store));
+}
+
+#[test]
+fn killed_before_any_call_with_the_index_lost_nothing_is_lost_or_twice() {
+    every_call("kill, index lost", Disk::crashing, |run, store, _| {
+        drop(store);
+        for who in ["bob", "carol"] {
+            for suffix in ["", "-wal"] {
+                let _ = fs::remove_file(run.world.home(who).join(format!("index.db{suffix}")));
+            }
+        }
+    });
+}
+
+#[test]
+fn any_call_failing_nothing_is_lost_or_twice() {
+    every_call(
+        "failure",
+        |call| Disk::failing(call, io::ErrorKind::Other),
+        |_, store, _| drop(store),
+    );
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_and_the_store_works_on() {
+    every_call(
+        "full",
+        |call| Disk::failing(call, io::ErrorKind::StorageFull),
+        |run, store, faults| {
+            let full = |error: &StoreError| matches!(error, StoreError::NoSpace);
+            assert!(run.failures.iter().all(full), "{:?}", run.failures);
+            // In the same process: whatever failed, the next works.
+            if faults.struck() {
+                run.check_later(&store);
+            }
+        },
+    );
+}
+
+impl Run {
+    fn check_later(&self, store: &Store) {
+        for who in ["bob", "carol"] {
+            self.world.deliver(store, who, "INBOX");
+        }
+        self.census(store);
+    }
+}
+
+#[test]
+fn a_transaction_of_a_version_to_come_is_left_alone() {
+    let world = World::new();
+    let store = world.open();
+    let id = QueueId::generate(std::time::SystemTime::now()).unwrap();
+    store
+        .spool()
+        .begin(&id, b"{\"unheard_of\":{}}", &mut [])
+        .unwrap();
+    drop(store);
+    let store = world.open();
+    assert_eq!(store.spool().transactions().count(), 1);
+    world.deliver(&store, "bob", "INBOX");
+}

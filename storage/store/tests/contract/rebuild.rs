@@ -1,0 +1,199 @@
+//! The index lost or damaged; files that Dovecot wrote; another start.
+
+use std::fs;
+
+use facteur_model::{AccountId, AccountSpec, Flag, FlagOperation, Flags};
+use facteur_store::{FlagChange, StoreError};
+
+use crate::world::{World, listed, name, text, uids};
+
+fn remove_index(world: &World, who: &str) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(world.home(who).join(format!("index.db{suffix}")));
+    }
+}
+
+fn fill(world: &World) {
+    let store = world.open();
+    for _ in 0..3 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.expunge(&uids(&[3]), true).unwrap();
+    inbox.copy(&uids(&[2]), &name("Spam")).unwrap();
+    drop(inbox);
+    store.close().unwrap();
+}
+
+fn expect_all(world: &World) {
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    assert_eq!(listed(&inbox), [1, 2]);
+    assert!(text(&inbox, 2).ends_with(b"body\r\n"));
+    let state = *inbox.snapshot().by_sequence(1).unwrap();
+    assert_eq!(state.internal_date.unix(), 1_600_000_000);
+    assert_eq!(listed(&world.mailbox(&store, "bob", "Spam")), [1]);
+    assert_eq!(world.account(&store, "bob").usage().unwrap().messages, 3);
+    let next = world.deliver(&store, "bob", "INBOX").value();
+    assert!(next > 3, "UID {next} was given before");
+    let mut seen = Vec::new();
+    inbox
+        .summaries(&uids(&[1, 2, next]), &mut |uid, summary| {
+            assert!(summary.envelope.windows(5).any(|w| w == b"hello"));
+            seen.push(uid.value());
+        })
+        .unwrap();
+    assert_eq!(seen, [1, 2, next]);
+}
+
+#[test]
+fn a_lost_index_is_rebuilt_and_uids_stay() {
+    let world = World::new();
+    fill(&world);
+    let before = world
+        .account(&world.open(), "bob")
+        .status(&name("INBOX"))
+        .unwrap();
+    remove_index(&world, "bob");
+    expect_all(&world);
+    let after = world
+        .account(&world.open(), "bob")
+        .status(&name("INBOX"))
+        .unwrap();
+    assert_eq!(before.uid_validity, after.uid_validity);
+    assert!(after.highest_modseq > before.highest_modseq);
+}
+
+#[test]
+fn a_damaged_index_is_rebuilt() {
+    for damage in [&b"not a database at all"[..], b"SQLite format 3\0garbage"] {
+        let world = World::new();
+        fill(&world);
+        remove_index(&world, "bob");
+        fs::write(world.home("bob").join("index.db"), damage).unwrap();
+        expect_all(&world);
+    }
+}
+
+#[test]
+fn an_index_damaged_in_use_is_rebuilt_at_the_next_use() {
+    let world = World::new();
+    fill(&world);
+    // A page of the middle is overwritten: opening succeeds, reading does not.
+    let path = world.home("bob").join("index.db");
+    let mut bytes = fs::read(&path).unwrap();
+    for byte in &mut bytes[4096..] {
+        *byte = 0xff;
+    }
+    fs::write(&path, bytes).unwrap();
+    expect_all(&world);
+}
+
+#[test]
+fn a_delivery_is_recognised_after_the_index_is_lost() {
+    let world = World::new();
+    let append = world.append("bob", "INBOX");
+    let store = world.open();
+    store.commit(crate::world::batch([append.clone()])).unwrap();
+    drop(store);
+    remove_index(&world, "bob");
+    let store = world.open();
+    store.commit(crate::world::batch([append])).unwrap();
+    assert_eq!(listed(&world.mailbox(&store, "bob", "INBOX")), [1]);
+}
+
+#[test]
+fn a_lost_uidvalidity_file_gives_a_new_uidvalidity_and_keeps_the_messages() {
+    let world = World::new();
+    fill(&world);
+    let before = world
+        .account(&world.open(), "bob")
+        .status(&name("INBOX"))
+        .unwrap();
+    fs::remove_file(world.home("bob").join("mailboxes/INBOX/uidvalidity")).unwrap();
+    let store = world.open();
+    let after = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+    assert!(after.uid_validity > before.uid_validity);
+    assert_eq!(listed(&world.mailbox(&store, "bob", "INBOX")), [1, 2]);
+}
+
+#[test]
+fn messages_that_dovecot_wrote_are_taken_over_with_crlf() {
+    let world = World::new();
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    fs::create_dir_all(&mails).unwrap();
+    let stored = "2 M1e C6b00c19e\n\x01\x02N          000000000000001A\nFrom: a\nSubject: hi\n\nbody\n\n\x01\x03\nR6b00c19e\nV1e\nG51e4ba119ec1006b706e00083ecc375f\n\n";
+    fs::write(mails.join("u.17"), stored).unwrap();
+    fs::write(mails.join("dovecot.index.log"), "x").unwrap();
+    fs::write(mails.join("u.18"), "damaged").unwrap();
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    assert_eq!(listed(&inbox), [17]);
+    assert_eq!(text(&inbox, 17), b"From: a\r\nSubject: hi\r\n\r\nbody\r\n");
+    assert_eq!(
+        inbox
+            .snapshot()
+            .by_sequence(1)
+            .unwrap()
+            .internal_date
+            .unix(),
+        0x6b00_c19e
+    );
+    assert!(
+        world.deliver(&store, "bob", "INBOX").value() > 18,
+        "no file is written over"
+    );
+    assert_eq!(fs::read(mails.join("u.18")).unwrap(), b"damaged");
+}
+
+#[test]
+fn a_process_that_was_killed_leaves_flags_and_uids_in_place() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let seen = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::EMPTY.with(Flag::Seen),
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    inbox.store(&uids(&[1]), &seen).unwrap();
+    // Dropped without close: the account stays marked as in use.
+    drop((inbox, store));
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    assert!(
+        inbox
+            .snapshot()
+            .by_sequence(1)
+            .unwrap()
+            .flags
+            .contains(Flag::Seen)
+    );
+    assert_eq!(
+        world.deliver(&store, "bob", "INBOX").value(),
+        2,
+        "no UID is skipped"
+    );
+}
+
+#[test]
+fn two_processes_do_not_share_a_store() {
+    let world = World::new();
+    let _first = world.open();
+    let second = world.open_on(facteur_disk::Disk::real());
+    assert!(matches!(second, Err(StoreError::Cannot(_))));
+}
+
+#[test]
+fn two_accounts_do_not_share_a_home() {
+    let world = World::new();
+    let store = world.open();
+    let _bob = world.account(&store, "bob");
+    let other = AccountSpec {
+        id: AccountId::new("robert@example.test"),
+        ..world.spec("bob")
+    };
+    assert!(store.account(&other).is_err());
+}
