@@ -48,6 +48,7 @@ pub struct Session {
     transaction: Option<Transaction>,
     errors: u32,
     junk: u32,
+    has_quit: bool,
 }
 
 /// What the next input is.
@@ -117,6 +118,7 @@ impl Session {
             transaction: None,
             errors: 0,
             junk: 0,
+            has_quit: false,
         }
     }
 
@@ -143,6 +145,12 @@ impl Session {
     /// How many commands were refused so far.
     pub fn errors(&self) -> u32 {
         self.errors
+    }
+
+    /// Whether the client said QUIT: it reads our last reply, while one that is hung up on may be
+    /// writing still.
+    pub fn has_quit(&self) -> bool {
+        self.has_quit
     }
 
     /// The next thing the client did. `None`: more input is needed, or the driver owes an answer.

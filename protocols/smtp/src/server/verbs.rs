@@ -46,6 +46,7 @@ impl Session {
                 self.reply_to_junk(&Reply::new(214, status, "See RFC 5321"));
             }
             Command::Quit => {
+                self.has_quit = true;
                 let status = EnhancedStatus::new(2, 0, 0);
                 self.close_with(&Reply::new(221, status, "Bye"));
             }
