@@ -164,11 +164,40 @@ impl Checker<'_> {
                 "only smtp, submission and lmtp listeners relay",
             );
         }
-        if !is_smtp && listener.require_auth.is_some() {
-            self.problem(
-                &key("require_auth"),
-                "only smtp, submission and lmtp listeners have it",
-            );
+        let restrictions = [
+            ("require_auth", listener.require_auth.is_some()),
+            (
+                "smtpd_client_restrictions",
+                listener.smtpd_client_restrictions.is_some(),
+            ),
+            (
+                "smtpd_helo_restrictions",
+                listener.smtpd_helo_restrictions.is_some(),
+            ),
+            (
+                "smtpd_sender_restrictions",
+                listener.smtpd_sender_restrictions.is_some(),
+            ),
+            (
+                "smtpd_relay_restrictions",
+                listener.smtpd_relay_restrictions.is_some(),
+            ),
+            (
+                "smtpd_recipient_restrictions",
+                listener.smtpd_recipient_restrictions.is_some(),
+            ),
+            (
+                "smtpd_data_restrictions",
+                listener.smtpd_data_restrictions.is_some(),
+            ),
+        ];
+        for (name, given) in restrictions {
+            if given && !is_smtp {
+                self.problem(
+                    &key(name),
+                    "only smtp, submission and lmtp listeners have it",
+                );
+            }
         }
         if listener.require_auth == Some(true) && listener.auth == Some(false) {
             self.problem(
@@ -256,7 +285,7 @@ impl Checker<'_> {
         let least_one = [
             (
                 "smtp.smtpd_recipient_limit",
-                u64::from(config.smtp.smtpd_recipient_limit),
+                u64::try_from(config.smtp.smtpd_recipient_limit).unwrap_or(u64::MAX),
             ),
             (
                 "process.client_limit",

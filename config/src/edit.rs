@@ -12,8 +12,10 @@ pub enum EditError {
     /// The file is not TOML to begin with.
     #[error("the file is not TOML: {0}")]
     Syntax(#[from] toml_edit::TomlError),
-    /// Entries of lists are edited by hand.
-    #[error("{0} is in a list of sections; edit the file")]
+    /// There is no such entry.
+    #[error(
+        "{0}: there is no such entry in the file; a listener is found by its name, as in listener.smtp.address"
+    )]
     List(String),
     /// The file would be refused.
     #[error(transparent)]
@@ -27,32 +29,15 @@ pub enum EditError {
 pub fn set(file: &Path, text: &str, key: &str, value: &str) -> Result<String, EditError> {
     let mut document: DocumentMut = text.parse()?;
     let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let list = section.split(['[', '.']).next().unwrap_or_default();
-    if matches!(list, "listener" | "certificate" | "namespace") {
-        return Err(EditError::List(key.to_owned()));
-    }
     let parsed = |text: &str| text.parse::<Value>().ok();
     // A bare 10.0.0.1 or 5m is no TOML value: what was meant is the string.
-    let value = parsed(value).unwrap_or_else(|| Value::from(value));
-    let mut table: &mut Table = document.as_table_mut();
-    if !section.is_empty() {
-        for part in section.split('.') {
-            let item = table.entry(part).or_insert_with(|| {
-                let mut table = Table::new();
-                table.set_implicit(!SECTIONS.contains(&section));
-                Item::Table(table)
-            });
-            match item.as_table_mut() {
-                Some(inner) => table = inner,
-                None => return Err(EditError::List(key.to_owned())),
-            }
-        }
-    }
+    let mut value = parsed(value).unwrap_or_else(|| Value::from(value));
+    let table =
+        find_table(&mut document, section).ok_or_else(|| EditError::List(key.to_owned()))?;
     let decor = table
         .get(name)
         .and_then(Item::as_value)
         .map(|old| old.decor().clone());
-    let mut value = value;
     if let Some(decor) = decor {
         *value.decor_mut() = decor;
     }
@@ -65,6 +50,33 @@ pub fn set(file: &Path, text: &str, key: &str, value: &str) -> Result<String, Ed
     let text = document.to_string();
     Config::parse(file, &text)?;
     Ok(text)
+}
+
+/// The table of a section, made when missing; of a list the entry with the name that follows:
+/// `listener.smtp`.
+fn find_table<'a>(document: &'a mut DocumentMut, section: &str) -> Option<&'a mut Table> {
+    let table = document.as_table_mut();
+    if section.is_empty() {
+        return Some(table);
+    }
+    if let Some((list @ ("listener" | "certificate" | "namespace"), name)) =
+        section.split_once('.').or(section.split_once('['))
+    {
+        let entries = table.get_mut(list)?.as_array_of_tables_mut()?;
+        return entries
+            .iter_mut()
+            .find(|entry| entry.get("name").and_then(Item::as_str) == Some(name));
+    }
+    let mut table = table;
+    for part in section.split('.') {
+        let item = table.entry(part).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(!SECTIONS.contains(&section));
+            Item::Table(table)
+        });
+        table = item.as_table_mut()?;
+    }
+    Some(table)
 }
 
 #[cfg(test)]
@@ -99,6 +111,15 @@ mod tests {
             .unwrap(),
             "myhostname = \"a.example\"\n[smtp]\nsmtpd_recipient_limit = 50\n"
         );
+    }
+
+    #[test]
+    fn listener_is_found_by_its_name() {
+        let text = "[[listener]]\nname = \"a\"\nprotocol = \"imap\"\naddress = \"*:1\"\n\
+                    [[listener]]\nname = \"b\"\nprotocol = \"imap\"\naddress = \"*:2\"\n";
+        let edited = edit(text, "listener.b.address", "*:3").unwrap();
+        assert_eq!(edited, text.replace("*:2", "*:3"));
+        assert!(edit(text, "listener.c.address", "*:3").is_err());
     }
 
     #[test]

@@ -22,6 +22,8 @@ section! {
         auth_cache_ttl: Period = Period::minutes(5),
         /// Most passwords that are hashed at once; 0 is one for each processor.
         auth_worker_max_count: usize = 0,
+        /// All the time a client has to log in, in IMAP, POP3 and ManageSieve.
+        login_timeout: Period = Period::minutes(3),
         /// Networks of a webmail or a proxy: failures there count against the account only.
         login_trusted_networks: Vec<IpNet> = loopback(),
     }

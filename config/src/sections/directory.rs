@@ -14,7 +14,8 @@ section! {
         max_connections: u32 = 8,
         /// Longest wait for the database.
         timeout: Period = Period::seconds(10),
-        /// How long an answer is remembered. A change by `facteur` itself is seen at once.
+        /// How long an answer is remembered: a change is seen after this time at the latest, or on
+        /// SIGHUP.
         cache_ttl: Period = Period::seconds(30),
         /// How long it is remembered that nothing was found.
         cache_negative_ttl: Period = Period::seconds(10),

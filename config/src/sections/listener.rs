@@ -67,6 +67,18 @@ section! {
         /// Whether a password may cross without TLS when the client is on this machine, in place of
         /// `[auth]`'s `plaintext_auth_on_loopback`.
         plaintext_auth_on_loopback: Option<bool> = None,
+        /// Rules for the client on this listener (smtp, submission, lmtp), in place of its section's.
+        smtpd_client_restrictions: Option<Vec<String>> = None,
+        /// Rules for the name in HELO or EHLO.
+        smtpd_helo_restrictions: Option<Vec<String>> = None,
+        /// Rules for the sender.
+        smtpd_sender_restrictions: Option<Vec<String>> = None,
+        /// Rules for who may relay.
+        smtpd_relay_restrictions: Option<Vec<String>> = None,
+        /// Rules for each recipient.
+        smtpd_recipient_restrictions: Option<Vec<String>> = None,
+        /// Rules for the moment before the message.
+        smtpd_data_restrictions: Option<Vec<String>> = None,
         /// Permissions of a Unix socket.
         mode: Mode = Mode(0o660),
     }

@@ -24,6 +24,8 @@ section! {
         haproxy_trusted_networks: Vec<IpNet> = Vec::new(),
         /// A PROXY header that takes longer is given up.
         haproxy_timeout: Period = Period::seconds(3),
+        /// How long a client of IMAP, POP3 or ManageSieve may leave what it was sent unread.
+        client_write_timeout: Period = Period::minutes(5),
         /// Threads of the network; 0 is one for each processor.
         network_threads: usize = 0,
         /// Most threads that wait for the disk.

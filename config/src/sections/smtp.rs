@@ -12,16 +12,35 @@ section! {
         /// for at least 5 minutes).
         smtpd_timeout: Period = Period::minutes(5),
         /// Most recipients of one transaction (RFC 5321 §4.5.3.1.8 asks for at least 100).
-        smtpd_recipient_limit: u32 = 1000,
-        /// Whether MAIL needs HELO or EHLO first.
-        smtpd_helo_required: bool = true,
+        smtpd_recipient_limit: usize = 1000,
+        /// From this many errors on, each is answered `smtpd_error_sleep_time` later.
+        smtpd_soft_error_limit: u32 = 10,
+        /// How long such a client is kept waiting.
+        smtpd_error_sleep_time: Period = Period::seconds(1),
         /// A client is disconnected after this many errors.
         smtpd_hard_error_limit: u32 = 20,
-        /// A message with this many Received fields is in a loop.
-        hopcount_limit: u32 = 50,
+        /// From this many commands on that do nothing (NOOP, RSET, VRFY …), each counts as an error.
+        smtpd_junk_command_limit: u32 = 100,
+        /// A message with more Received fields than this is in a loop.
+        hopcount_limit: usize = 50,
         /// Whether Received names the TLS version and cipher.
         smtpd_tls_received_header: bool = true,
         /// Whether Received names the user who was logged in.
         smtpd_sasl_authenticated_header: bool = false,
+        /// Whether AUTH is also told as `AUTH=`, for clients of before 1999.
+        broken_sasl_auth_clients: bool = false,
+        /// Rules for the client, in place of the built-in ones; the first that applies decides. On
+        /// smtp listeners.
+        smtpd_client_restrictions: Option<Vec<String>> = None,
+        /// Rules for the name in HELO or EHLO.
+        smtpd_helo_restrictions: Option<Vec<String>> = None,
+        /// Rules for the sender.
+        smtpd_sender_restrictions: Option<Vec<String>> = None,
+        /// Rules for who may relay.
+        smtpd_relay_restrictions: Option<Vec<String>> = None,
+        /// Rules for each recipient.
+        smtpd_recipient_restrictions: Option<Vec<String>> = None,
+        /// Rules for the moment before the message.
+        smtpd_data_restrictions: Option<Vec<String>> = None,
     }
 }

@@ -1,2 +1,29 @@
-//! The mail server.
-fn main() {}
+//! The mail server's program: its command line, and the wiring of its parts.
+
+mod cli;
+mod files;
+mod log;
+mod privileges;
+mod quickstart;
+mod serve;
+mod source;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(code) => code,
+        Err(error) => {
+            // What a person typed deserves a sentence, not a log line.
+            eprintln!("facteur: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -124,6 +124,18 @@ impl ListenerSpec {
     }
 }
 
+impl ListenerSpec {
+    /// By which a socket is known to be this listener's over a reload: its address, and of port 0,
+    /// which several may have, its name too.
+    pub fn socket_key(&self) -> String {
+        if self.address.ends_with(":0") {
+            format!("{} {}", self.name, self.address)
+        } else {
+            self.address.clone()
+        }
+    }
+}
+
 /// What serves the connections of a protocol: one driver in `server/sessions` each.
 pub trait Service: Send + Sync + 'static {
     /// Serves one connection to its end.

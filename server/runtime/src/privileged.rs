@@ -29,7 +29,7 @@ const NAME_LIMIT: usize = 8192;
 pub enum Kind {
     /// The configuration's text; the name is the file's.
     Configuration,
-    /// A socket that listens; the name is its address as configured.
+    /// A socket that listens; the name is its listener's `socket_key`.
     Listener,
     /// A certificate or key; the name is the file's.
     File,

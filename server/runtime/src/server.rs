@@ -65,6 +65,7 @@ impl std::fmt::Debug for Shared {
 }
 
 struct Listening {
+    key: String,
     address: ListenAddress,
     local: Option<SocketAddr>,
     binding: Arc<ArcSwap<Binding>>,
@@ -169,7 +170,9 @@ impl Server {
             };
             let address = ListenAddress::parse(&want.spec.address)
                 .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-            let known = listeners.iter().any(|open| open.address == address);
+            let known = listeners
+                .iter()
+                .any(|open| open.key == want.spec.socket_key());
             let opened = if known {
                 None
             } else {
@@ -191,7 +194,8 @@ impl Server {
             match opened {
                 Some((accepting, local)) => now.push(self.open(address, local, binding, accepting)),
                 None => {
-                    if let Some(at) = listeners.iter().position(|open| open.address == address) {
+                    let key = binding.spec.socket_key();
+                    if let Some(at) = listeners.iter().position(|open| open.key == key) {
                         let known = listeners.swap_remove(at);
                         known.binding.store(Arc::new(binding));
                         now.push(known);
@@ -213,6 +217,7 @@ impl Server {
         binding: Binding,
         accepting: Accepting,
     ) -> Listening {
+        let key = binding.spec.socket_key();
         let binding = Arc::new(ArcSwap::from_pointee(binding));
         let stop = self.shared.drain.child_token();
         let accept = accept_loop(
@@ -223,6 +228,7 @@ impl Server {
         );
         tokio::spawn(accept);
         Listening {
+            key,
             address,
             local,
             binding,

@@ -1,0 +1,152 @@
+//! `facteur config`
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use facteur_config::{Config, Entry, Loaded};
+use serde_json::json;
+
+use super::Context;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Say what is wrong with the file, line by line; exit status 1 when something is.
+    Check,
+    /// Print the whole configuration, every key with its documentation.
+    Show {
+        /// As JSON, one object for each key.
+        #[arg(long)]
+        json: bool,
+        /// The defaults, whatever the file says.
+        #[arg(long)]
+        defaults: bool,
+    },
+    /// Print what differs from the defaults.
+    Diff {
+        /// As JSON, one object for each key.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a key does, its default, its value, and where that is set.
+    Explain {
+        /// Such as `queue.relayhost`, or just `relayhost`.
+        key: String,
+    },
+    /// Change a value in the file; comments and order stay. A running server sees it on SIGHUP.
+    Set {
+        /// Such as `queue.relayhost`.
+        key: String,
+        /// A TOML value; what is none is taken as a string.
+        value: String,
+    },
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    match args.verb {
+        Verb::Check => {
+            let loaded = context.load()?;
+            crate::wiring::check(&loaded.config)?;
+            writeln!(out, "{}: sound", context.config.display())?;
+        }
+        Verb::Show { json, defaults } => {
+            let config = if defaults {
+                Config::default()
+            } else {
+                context.load()?.config
+            };
+            if json {
+                write_json(&mut out, facteur_config::entries(&config).iter())?;
+            } else {
+                out.write_all(facteur_config::to_toml(&config, false).as_bytes())?;
+            }
+        }
+        Verb::Diff { json } => {
+            let config = context.load()?.config;
+            if json {
+                let entries = facteur_config::entries(&config);
+                write_json(&mut out, entries.iter().filter(|entry| entry.is_set()))?;
+            } else {
+                out.write_all(facteur_config::to_toml(&config, true).as_bytes())?;
+            }
+        }
+        Verb::Explain { key } => {
+            // What a key means can be asked before there is a file.
+            let loaded = context.load().ok();
+            explain(&mut out, context, loaded.as_ref(), &key)?;
+        }
+        Verb::Set { key, value } => set(context, &key, &value)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_json<'a>(
+    out: &mut impl std::io::Write,
+    entries: impl Iterator<Item = &'a Entry>,
+) -> anyhow::Result<()> {
+    let all: Vec<_> = entries
+        .map(|entry| {
+            json!({
+                "key": entry.name,
+                "value": entry.value,
+                "default": entry.default,
+                "expected": entry.expected,
+                "documentation": entry.doc,
+            })
+        })
+        .collect();
+    serde_json::to_writer_pretty(&mut *out, &all)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn explain(
+    out: &mut impl std::io::Write,
+    context: &Context,
+    loaded: Option<&Loaded>,
+    key: &str,
+) -> anyhow::Result<()> {
+    let defaults = Config::default();
+    let config = loaded.map_or(&defaults, |loaded| &loaded.config);
+    let entries = match facteur_config::explain(config, key) {
+        Ok(entries) => entries,
+        Err(Some(nearest)) => bail!("there is no key {key}; did you mean {nearest}?"),
+        Err(None) => {
+            bail!("there is no key {key}; `facteur config show --defaults` lists them all")
+        }
+    };
+    for (n, entry) in entries.iter().enumerate() {
+        if n > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", entry.name)?;
+        for line in entry.doc.lines() {
+            writeln!(out, "    {line}")?;
+        }
+        writeln!(out, "  takes    {}", entry.expected)?;
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        writeln!(out, "  default  {}", text(&entry.default))?;
+        writeln!(out, "  value    {}", text(&entry.value))?;
+        if let Some(line) = loaded.and_then(|loaded| loaded.origin.get(&entry.name)) {
+            writeln!(out, "  set in   {}:{line}", context.config.display())?;
+        }
+    }
+    Ok(())
+}
+
+fn set(context: &Context, key: &str, value: &str) -> anyhow::Result<()> {
+    let file = &context.config;
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    let text = facteur_config::set(file, &text, key, value)?;
+    crate::files::replace(file, text.as_bytes())
+        .with_context(|| format!("cannot write {}", file.display()))
+}

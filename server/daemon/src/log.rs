@@ -1,0 +1,83 @@
+//! Log lines, to standard error.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use facteur_config::sections::{Log, LogFormat};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, filter::LevelFilter, layer::SubscriberExt as _, reload,
+    util::SubscriberInitExt as _,
+};
+
+/// Changes what is logged while the server runs.
+pub(crate) struct LogControl {
+    filter: reload::Handle<EnvFilter, Registry>,
+    format: LogFormat,
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(level)
+        .with_context(|| format!("log.level: {level:?} is not a level"))
+}
+
+/// Whether the log's settings can be used.
+pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
+    let Log { format: _, level } = log;
+    filter(level).map(drop)
+}
+
+/// Begins to log. Once in a process.
+pub(crate) fn start(log: &Log) -> anyhow::Result<LogControl> {
+    let Log { format, level } = log;
+    let (filter, handle) = reload::Layer::new(filter(level)?);
+    // The journal has a time for each line itself.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let layer = match (format, journal) {
+        (LogFormat::Json, _) => layer.json().flatten_event(true).boxed(),
+        (LogFormat::Human, true) => layer.without_time().with_target(false).boxed(),
+        (LogFormat::Human, false) => layer.with_target(false).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .context("the log was started already")?;
+    log_panics();
+    Ok(LogControl {
+        filter: handle,
+        format: *format,
+    })
+}
+
+impl LogControl {
+    /// Logs by other settings from now on.
+    pub(crate) fn reload(&self, log: &Log) -> anyhow::Result<()> {
+        let Log { format, level } = log;
+        self.filter.reload(filter(level)?)?;
+        if *format != self.format {
+            tracing::warn!("log.format takes effect after a restart");
+        }
+        Ok(())
+    }
+}
+
+/// A defect in one session must be seen, with the session it was in.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let what = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.payload().downcast_ref::<String>().cloned());
+        let trace = std::backtrace::Backtrace::capture();
+        let trace = (trace.status() == std::backtrace::BacktraceStatus::Captured)
+            .then(|| trace.to_string());
+        tracing::error!(place, what, trace, "defect: a task has panicked");
+    }));
+}

@@ -1,0 +1,154 @@
+//! The directory.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use facteur_address::Domain;
+use facteur_config::{
+    Config,
+    sections::{Directory as Section, Queries as QuerySection},
+};
+use facteur_directory::{
+    CacheOptions, Cached, Directory, HomeTemplate, PasswdFile, PasswdFileOptions, Queries, Sql,
+    SqlOptions,
+};
+
+use super::Paths;
+
+/// What the configuration says of the directory, checked.
+pub(crate) struct Settings {
+    source: Source,
+    cache: CacheOptions,
+}
+
+enum Source {
+    Sql(SqlOptions),
+    PasswdFile(PasswdFileOptions),
+}
+
+/// Whether the directory's settings can be used.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    settings(config).map(drop)
+}
+
+fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let Section {
+        url,
+        max_connections,
+        timeout,
+        cache_ttl,
+        cache_negative_ttl,
+        passwd_file_domains,
+    } = &config.directory;
+    let paths = Paths::new(config);
+    let home = home(config)?;
+    let url = if url.is_empty() {
+        format!("sqlite:{}", paths.directory().display())
+    } else {
+        url.clone()
+    };
+    let source = if let Some(file) = url.strip_prefix("passwd-file:") {
+        let domain = |text: &String| {
+            Domain::parse(text).with_context(|| format!("directory.passwd_file_domains: {text:?}"))
+        };
+        Source::PasswdFile(PasswdFileOptions {
+            path: PathBuf::from(file),
+            domains: passwd_file_domains
+                .iter()
+                .map(domain)
+                .collect::<anyhow::Result<_>>()?,
+            default_domain: super::login::default_realm(config)?,
+            home,
+        })
+    } else {
+        Source::Sql(SqlOptions {
+            max_connections: *max_connections,
+            timeout: timeout.0,
+            queries: queries(&config.queries),
+            usage_database: Some(paths.usage()),
+            ..SqlOptions::new(url, home)
+        })
+    };
+    Ok(Settings {
+        source,
+        cache: CacheOptions {
+            ttl: cache_ttl.0,
+            negative_ttl: cache_negative_ttl.0,
+            ..CacheOptions::default()
+        },
+    })
+}
+
+/// Where mail lies.
+pub(crate) fn home(config: &Config) -> anyhow::Result<HomeTemplate> {
+    let facteur_config::sections::Storage { mail_location } = &config.storage;
+    let template = if mail_location.is_empty() {
+        Paths::new(config).mail_location()
+    } else {
+        mail_location.clone()
+    };
+    HomeTemplate::parse(&template).with_context(|| format!("storage.mail_location: {template:?}"))
+}
+
+fn queries(section: &QuerySection) -> Queries {
+    let QuerySection {
+        virtual_mailbox_domains,
+        relay_domains,
+        virtual_alias_maps,
+        virtual_mailbox_maps,
+        alias_domain,
+        smtpd_sender_login_maps,
+        user_query,
+        password_query,
+        iterate_query,
+    } = section.clone();
+    Queries {
+        virtual_mailbox_domains,
+        relay_domains,
+        virtual_alias_maps,
+        virtual_mailbox_maps,
+        alias_domain,
+        smtpd_sender_login_maps,
+        user_query,
+        password_query,
+        iterate_query,
+    }
+}
+
+/// Opens the SQL directory itself, for the verbs that change it.
+pub(crate) async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
+    match settings(config)?.source {
+        Source::Sql(options) => Ok(Sql::open(options).await?),
+        Source::PasswdFile(options) => bail!(
+            "the directory is the file {}: change it with an editor",
+            options.path.display()
+        ),
+    }
+}
+
+/// Opens the directory.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Directory>> {
+    let Settings { source, cache } = settings(config)?;
+    match source {
+        Source::Sql(options) => {
+            let sql = Sql::open(options).await.context("directory.url")?;
+            // A database that is down now may be up later: logins and recipients are deferred.
+            if let Err(error) = sql.check().await {
+                tracing::warn!(%error, "the directory does not answer");
+            }
+            Ok(Arc::new(Cached::new(sql, cache)))
+        }
+        Source::PasswdFile(options) => {
+            let path = options.path.clone();
+            let file = PasswdFile::open(options)
+                .with_context(|| format!("directory.url: cannot read {}", path.display()))?;
+            for error in file.errors() {
+                tracing::warn!(
+                    file = %path.display(), line = error.line, reason = error.message,
+                    "line of the directory ignored"
+                );
+            }
+            Ok(Arc::new(file))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The parts of a running server.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use facteur_config::Config;
+use facteur_delivery::{Deliverer, QuotaMirror};
+use facteur_directory::Directory;
+use facteur_intake::{Intake, Router};
+use facteur_login::Authenticator;
+use facteur_queue::{Queue, SystemClock, control};
+use facteur_runtime::{Bridge, Protocol, Service};
+use facteur_session_imap::ImapService;
+use facteur_session_managesieve::ManageSieveService;
+use facteur_session_pop3::Pop3Service;
+use facteur_session_smtp::SmtpService;
+use facteur_store::Store;
+
+use super::{
+    CurrentDirectory, Paths, delivery, directory, imap, login, managesieve, pop3, queue, smtp,
+    store,
+};
+
+/// Threads of the queue: its commits wait for the disk, and clients' must not wait for them.
+const QUEUE_THREADS: usize = 8;
+
+/// What lives as long as the process: a reload builds new services over the same parts.
+pub(crate) struct Parts {
+    store: Store,
+    bridge: Bridge,
+    queue_bridge: Bridge,
+    directory: Arc<CurrentDirectory>,
+    queue: Queue,
+    quota: QuotaMirror,
+}
+
+/// What serves connections from now on.
+pub(crate) struct Services {
+    smtp: Arc<SmtpService>,
+    imap: Arc<ImapService>,
+    pop3: Arc<Pop3Service>,
+    managesieve: Arc<ManageSieveService>,
+}
+
+impl Parts {
+    /// Opens the store, where what an earlier process left half done is ended first, and starts the
+    /// queue.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let paths = Paths::new(config);
+        paths.create()?;
+        let store = Store::open(store::options(config)?).context("cannot open the mail store")?;
+        let directory = CurrentDirectory::new(directory::open(config).await?);
+        let quota = QuotaMirror::new();
+        let mirror = quota.clone();
+        store.on_usage_changed(Arc::new(move |account, usage| mirror.note(account, usage)));
+        tokio::spawn(
+            quota
+                .clone()
+                .run(Arc::clone(&directory) as Arc<dyn Directory>),
+        );
+        let queue_bridge = Bridge::named("queue", QUEUE_THREADS);
+        let queue = Queue::start(
+            facteur_queue::Parts {
+                store: store.clone(),
+                bridge: queue_bridge.clone(),
+                router: router(config, &directory),
+                directory: Arc::clone(&directory) as Arc<dyn Directory>,
+                deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
+                clock: Arc::new(SystemClock),
+            },
+            queue::options(config)?,
+        )
+        .context("cannot start the queue")?;
+        let socket = control::socket_path(&paths.state());
+        control::serve(&queue, &socket)
+            .with_context(|| format!("cannot listen on {}", socket.display()))?;
+        Ok(Self {
+            store,
+            bridge: Bridge::new(config.process.storage_threads),
+            queue_bridge,
+            directory,
+            queue,
+            quota,
+        })
+    }
+
+    /// Builds the services by the configuration.
+    pub(crate) fn services(&self, config: &Config) -> anyhow::Result<Services> {
+        let directory = Arc::clone(&self.directory) as Arc<dyn Directory>;
+        let authenticator = Authenticator::new(directory, login::options(config)?);
+        let (store, bridge) = (&self.store, &self.bridge);
+        let intake = Intake::new(
+            smtp::intake(config)?,
+            facteur_intake::Parts {
+                router: router(config, &self.directory),
+                authenticator: authenticator.clone(),
+                store: store.clone(),
+                deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
+                bridge: bridge.clone(),
+            },
+        );
+        Ok(Services {
+            smtp: SmtpService::new(smtp::session(config)?, intake, authenticator.clone()),
+            imap: ImapService::new(
+                imap::options(config),
+                store.clone(),
+                authenticator.clone(),
+                bridge.clone(),
+            ),
+            pop3: Pop3Service::new(
+                pop3::options(config),
+                store.clone(),
+                authenticator.clone(),
+                bridge.clone(),
+            ),
+            managesieve: ManageSieveService::new(
+                managesieve::options(config),
+                store.clone(),
+                authenticator,
+                bridge.clone(),
+            ),
+        })
+    }
+
+    /// Changes what outlives a reload: nothing here can fail after a check.
+    pub(crate) fn reconfigure(
+        &self,
+        config: &Config,
+        directory: Arc<dyn Directory>,
+    ) -> anyhow::Result<()> {
+        self.queue.reconfigure(queue::options(config)?);
+        self.directory.replace(directory);
+        Ok(())
+    }
+
+    /// Ends background work and makes everything durable, sessions being over.
+    pub(crate) async fn close(self, grace: Duration) -> anyhow::Result<()> {
+        self.queue.stop(grace).await;
+        let (bridge, queue_bridge) = (self.bridge.clone(), self.queue_bridge.clone());
+        tokio::task::spawn_blocking(move || {
+            bridge.close();
+            queue_bridge.close();
+        })
+        .await?;
+        self.quota.flush(self.directory.as_ref()).await;
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.close())
+            .await?
+            .context("cannot close the mail store")
+    }
+}
+
+fn router(config: &Config, directory: &Arc<CurrentDirectory>) -> Router {
+    Router::new(
+        Arc::clone(directory) as Arc<dyn Directory>,
+        &config.general.recipient_delimiter,
+    )
+}
+
+impl Services {
+    /// What serves a protocol.
+    pub(crate) fn of(&self, protocol: Protocol) -> Arc<dyn Service> {
+        match protocol {
+            Protocol::Smtp | Protocol::Submission | Protocol::Lmtp => Arc::clone(&self.smtp) as _,
+            Protocol::Imap => Arc::clone(&self.imap) as _,
+            Protocol::Pop3 => Arc::clone(&self.pop3) as _,
+            Protocol::ManageSieve => Arc::clone(&self.managesieve) as _,
+        }
+    }
+}

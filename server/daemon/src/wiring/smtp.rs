@@ -1,0 +1,174 @@
+//! SMTP, submission and LMTP: what the session and intake are told.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use facteur_address::{Address, Domain};
+use facteur_config::{
+    Config,
+    sections::{Listener, ListenerProtocol, Smtp, Submission},
+};
+use facteur_intake::{Options, Restriction, Restrictions};
+
+use super::Paths;
+
+/// The server's name.
+pub(crate) fn hostname(config: &Config) -> anyhow::Result<Domain> {
+    let hostname = Paths::new(config).hostname;
+    Domain::parse(&hostname).with_context(|| format!("myhostname: {hostname:?} is not a host name"))
+}
+
+/// What may come in.
+pub(crate) fn intake(config: &Config) -> anyhow::Result<Options> {
+    let general = &config.general;
+    let smtp = &config.smtp;
+    let postmaster = match general.postmaster_address.as_str() {
+        "" => None,
+        text => {
+            Some(Address::parse(text).with_context(|| format!("postmaster_address: {text:?}"))?)
+        }
+    };
+    Ok(Options {
+        mynetworks: general.mynetworks.clone(),
+        postmaster_address: postmaster,
+        hopcount_limit: smtp.hopcount_limit,
+        quota_full_tempfail: config.quota.quota_full_tempfail,
+        smtpd_tls_received_header: smtp.smtpd_tls_received_header,
+        smtpd_sasl_authenticated_header: smtp.smtpd_sasl_authenticated_header,
+        listener_restrictions: restrictions(config)?,
+        ..Options::new(hostname(config)?)
+    })
+}
+
+/// How the protocol is spoken.
+pub(crate) fn session(config: &Config) -> anyhow::Result<facteur_session_smtp::Options> {
+    let Smtp {
+        smtpd_banner,
+        smtpd_timeout,
+        smtpd_recipient_limit,
+        smtpd_soft_error_limit,
+        smtpd_error_sleep_time,
+        smtpd_hard_error_limit,
+        smtpd_junk_command_limit,
+        // Intake's.
+        hopcount_limit: _,
+        smtpd_tls_received_header: _,
+        smtpd_sasl_authenticated_header: _,
+        broken_sasl_auth_clients,
+        smtpd_client_restrictions: _,
+        smtpd_helo_restrictions: _,
+        smtpd_sender_restrictions: _,
+        smtpd_relay_restrictions: _,
+        smtpd_recipient_restrictions: _,
+        smtpd_data_restrictions: _,
+    } = &config.smtp;
+    let hostname = hostname(config)?;
+    Ok(facteur_session_smtp::Options {
+        smtpd_banner: Some(smtpd_banner.replace("$myhostname", hostname.as_str())),
+        message_size_limit: config.general.message_size_limit.0,
+        smtpd_recipient_limit: *smtpd_recipient_limit,
+        smtpd_hard_error_limit: *smtpd_hard_error_limit,
+        smtpd_junk_command_limit: *smtpd_junk_command_limit,
+        smtpd_soft_error_limit: *smtpd_soft_error_limit,
+        smtpd_error_sleep_time: smtpd_error_sleep_time.0,
+        smtpd_timeout: smtpd_timeout.0,
+        broken_sasl_auth_clients: *broken_sasl_auth_clients,
+        ..facteur_session_smtp::Options::new(hostname.as_str())
+    })
+}
+
+/// The lists of one place in the file; a list that is not there stays as it was.
+#[derive(Clone, Copy)]
+struct Lists<'a> {
+    place: &'a str,
+    client: &'a Option<Vec<String>>,
+    helo: &'a Option<Vec<String>>,
+    sender: &'a Option<Vec<String>>,
+    relay: &'a Option<Vec<String>>,
+    recipient: &'a Option<Vec<String>>,
+    data: &'a Option<Vec<String>>,
+}
+
+macro_rules! lists {
+    ($place:expr, $section:expr) => {
+        Lists {
+            place: $place,
+            client: &$section.smtpd_client_restrictions,
+            helo: &$section.smtpd_helo_restrictions,
+            sender: &$section.smtpd_sender_restrictions,
+            relay: &$section.smtpd_relay_restrictions,
+            recipient: &$section.smtpd_recipient_restrictions,
+            data: &$section.smtpd_data_restrictions,
+        }
+    };
+}
+
+impl Lists<'_> {
+    fn apply(self, to: &mut Restrictions) -> anyhow::Result<()> {
+        for (key, list, into) in [
+            ("client", self.client, &mut to.client),
+            ("helo", self.helo, &mut to.helo),
+            ("sender", self.sender, &mut to.sender),
+            ("relay", self.relay, &mut to.relay),
+            ("recipient", self.recipient, &mut to.recipient),
+            ("data", self.data, &mut to.data),
+        ] {
+            if let Some(list) = list {
+                *into = list
+                    .iter()
+                    // As pasted from main.cf, where commas and spaces separate.
+                    .flat_map(|text| text.split([',', ' ', '\n', '\t']))
+                    .filter(|word| !word.is_empty())
+                    .map(parse)
+                    .collect::<anyhow::Result<_>>()
+                    .with_context(|| format!("{}.smtpd_{key}_restrictions", self.place))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(word: &str) -> anyhow::Result<Restriction> {
+    word.parse().with_context(|| {
+        let known: Vec<_> = Restriction::ALL.iter().map(|one| one.name()).collect();
+        format!("there are {}", known.join(", "))
+    })
+}
+
+fn restrictions(config: &Config) -> anyhow::Result<HashMap<String, Restrictions>> {
+    let Submission {
+        smtpd_client_restrictions: _,
+        smtpd_helo_restrictions: _,
+        smtpd_sender_restrictions: _,
+        smtpd_relay_restrictions: _,
+        smtpd_recipient_restrictions: _,
+        smtpd_data_restrictions: _,
+    } = &config.submission;
+    let mut all = HashMap::new();
+    for listener in &config.listeners {
+        if let Some(restrictions) = of_listener(config, listener)? {
+            all.insert(listener.name(), restrictions);
+        }
+    }
+    Ok(all)
+}
+
+fn of_listener(config: &Config, listener: &Listener) -> anyhow::Result<Option<Restrictions>> {
+    let mut restrictions = match listener.protocol {
+        Some(ListenerProtocol::Smtp) => {
+            let mut built_in = Restrictions::smtp();
+            lists!("smtp", config.smtp).apply(&mut built_in)?;
+            built_in
+        }
+        Some(ListenerProtocol::Submission) => {
+            let mut built_in = Restrictions::submission();
+            lists!("submission", config.submission).apply(&mut built_in)?;
+            built_in
+        }
+        Some(ListenerProtocol::Lmtp) => Restrictions::lmtp(),
+        _ => return Ok(None),
+    };
+    let place = format!("listener {:?}", listener.name());
+    lists!(&place, listener).apply(&mut restrictions)?;
+    Ok(Some(restrictions))
+}

@@ -1,0 +1,52 @@
+//! The store.
+
+use anyhow::Context as _;
+use facteur_config::{
+    Config,
+    sections::{Auto, Mailbox, SpecialUse as Use},
+};
+use facteur_model::{MailboxName, SpecialUse};
+use facteur_store::{AutoFolder, Options};
+
+use super::Paths;
+
+/// Bodies up to this size are staged in memory: most messages never touch a staging file.
+const STAGING_MEMORY: usize = 64 * 1024;
+
+/// Where the store lies and what it makes by itself.
+pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
+    let auto_folders = config
+        .mailboxes
+        .iter()
+        .map(|(name, mailbox)| auto_folder(config, name, mailbox))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Options {
+        state: Paths::new(config).state(),
+        auto_folders,
+        staging_memory: STAGING_MEMORY,
+    })
+}
+
+fn auto_folder(config: &Config, name: &str, mailbox: &Mailbox) -> anyhow::Result<AutoFolder> {
+    let Mailbox { auto, special_use } = mailbox;
+    Ok(AutoFolder {
+        name: mailbox_name(config, name).with_context(|| format!("mailbox.{name}"))?,
+        create: *auto != Auto::No,
+        subscribe: *auto == Auto::Subscribe,
+        special_use: special_use.map(|special_use| match special_use {
+            Use::All => SpecialUse::All,
+            Use::Archive => SpecialUse::Archive,
+            Use::Drafts => SpecialUse::Drafts,
+            Use::Flagged => SpecialUse::Flagged,
+            Use::Junk => SpecialUse::Junk,
+            Use::Sent => SpecialUse::Sent,
+            Use::Trash => SpecialUse::Trash,
+        }),
+    })
+}
+
+/// A mailbox's name as it stands in the configuration: with the namespaces' separator.
+fn mailbox_name(config: &Config, name: &str) -> anyhow::Result<MailboxName> {
+    let separator = super::imap::separator(config);
+    Ok(MailboxName::parse(&name.replace(separator, "/"))?)
+}
