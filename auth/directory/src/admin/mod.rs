@@ -145,6 +145,3 @@ fn failure(error: sqlx::Error) -> AdminError {
 fn maildir(domain: &Domain, local_part: &str) -> String {
     format!("{domain}/{local_part}/")
 }
-
-#[cfg(test)]
-mod tests;

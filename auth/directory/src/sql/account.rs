@@ -45,11 +45,11 @@ impl Sql {
         if user.is_none() && password.is_none() {
             return Ok(None);
         }
-        Ok(self.from_queries(address, user.as_ref(), password.as_ref()))
+        Ok(self.queried_record(address, user.as_ref(), password.as_ref()))
     }
 
     /// The columns Dovecot knows; a userdb's may stand in the password query as `userdb_…`.
-    fn from_queries(
+    fn queried_record(
         &self,
         address: Address,
         user: Option<&Row>,

@@ -161,7 +161,13 @@ impl Pool {
         match self {
             Self::Sqlite(pool) => rows!(pool, sql, parameters, row::from_sqlite),
             Self::Postgres(pool) => rows!(pool, sql, parameters, row::from_postgres),
-            Self::MySql(pool) => rows!(pool, sql, parameters, row::from_mysql),
+            Self::MySql(pool) => {
+                let answer = async { rows!(pool, sql, parameters, row::from_mysql) }.await;
+                match answer {
+                    Err(error) if cannot_hold(&error, parameters) => Ok(Vec::new()),
+                    answer => answer,
+                }
+            }
         }
     }
 
@@ -185,6 +191,18 @@ impl Pool {
             (Self::MySql(pool), _) => Transaction::MySql(pool.begin().await?),
         })
     }
+}
+
+/// Whether MySQL only says that a column's character set has no such letters: then nothing in it can
+/// be what was asked for. (PostfixAdmin's columns are Latin-1, addresses may be UTF-8.)
+fn cannot_hold(error: &sqlx::Error, parameters: &[String]) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let mysql = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>();
+    // ER_CANT_AGGREGATE_2COLLATIONS, _3COLLATIONS, _NCOLLATIONS
+    mysql.is_some_and(|mysql| matches!(mysql.number(), 1267 | 1270 | 1271))
+        && parameters.iter().any(|parameter| !parameter.is_ascii())
 }
 
 impl Transaction {
