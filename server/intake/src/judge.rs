@@ -31,29 +31,32 @@ struct Case<'a> {
 }
 
 impl Intake {
-    pub(crate) fn restrictions(&self, client: &Client) -> Restrictions {
+    fn restrictions(&self, client: &Client) -> &Restrictions {
         if let Some(own) = self
             .options
             .listener_restrictions
             .get(&client.listener.name)
         {
-            return own.clone();
+            return own;
         }
         match client.listener.protocol {
-            Protocol::Lmtp => Restrictions::lmtp(),
-            Protocol::Submission => Restrictions::submission(),
-            _ => Restrictions::smtp(),
+            Protocol::Lmtp => &self.defaults.lmtp,
+            Protocol::Submission => &self.defaults.submission,
+            _ => &self.defaults.smtp,
         }
     }
 
     /// DATA, or the first BDAT: may the message come? `pipelined`: the client did not wait.
+    ///
+    /// # Errors
+    /// What to reply.
     pub fn body_start(
         &self,
         client: &Client,
         transaction: &mut Transaction,
         pipelined: bool,
     ) -> Result<(), Refusal> {
-        for rule in self.restrictions(client).data {
+        for rule in &self.restrictions(client).data {
             match rule {
                 Restriction::RejectUnauthPipelining if pipelined => {
                     let status = EnhancedStatus::new(5, 5, 0);

@@ -22,8 +22,6 @@ mod transaction;
 
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -59,7 +57,16 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Intake {
     options: Arc<Options>,
+    defaults: Arc<Defaults>,
     parts: Arc<Parts>,
+}
+
+/// The restrictions of listeners without their own.
+#[derive(Debug)]
+struct Defaults {
+    smtp: Restrictions,
+    submission: Restrictions,
+    lmtp: Restrictions,
 }
 
 impl Intake {
@@ -67,6 +74,11 @@ impl Intake {
     pub fn new(options: Options, parts: Parts) -> Self {
         Self {
             options: Arc::new(options),
+            defaults: Arc::new(Defaults {
+                smtp: Restrictions::smtp(),
+                submission: Restrictions::submission(),
+                lmtp: Restrictions::lmtp(),
+            }),
             parts: Arc::new(parts),
         }
     }

@@ -216,3 +216,78 @@ impl ParseAddress for str {
         facteur_address::Address::parse(self).unwrap()
     }
 }
+
+#[tokio::test]
+async fn listener_may_have_restrictions_of_its_own() {
+    use facteur_intake::{Restriction as R, Restrictions};
+    let mut world = World::new();
+    let own = Restrictions {
+        client: vec![R::PermitMynetworks, R::Reject],
+        helo: vec![R::RejectNonFqdnHeloHostname],
+        sender: vec![R::RejectNonFqdnSender],
+        recipient: vec![R::Permit],
+        ..Restrictions::smtp()
+    };
+    world
+        .intake
+        .listener_restrictions
+        .insert("test".to_owned(), own);
+    let mut stranger = world.connect(Protocol::Smtp).await;
+    stranger.begin("x@else.example", &[]).await;
+    stranger
+        .say("RCPT TO:<alice@here.example>", "554 5.7.1 Access denied")
+        .await;
+    let mut known = world.connect_from(Protocol::Smtp, "127.0.0.1:4242").await;
+    known.say("EHLO laptop", "250").await;
+    known.say("MAIL FROM:<x@else.example>", "250").await;
+    known
+        .say("RCPT TO:<alice@here.example>", "504 5.5.2 Helo")
+        .await;
+    known.say("EHLO laptop.else.example", "250").await;
+    known.say("MAIL FROM:<x@else>", "250").await;
+    known
+        .say("RCPT TO:<alice@here.example>", "504 5.5.2 Sender")
+        .await;
+    known.say("RSET", "250").await;
+    known.say("MAIL FROM:<x@else.example>", "250").await;
+    known.say("RCPT TO:<alice@here.example>", "250").await;
+}
+
+#[tokio::test]
+async fn permissive_recipient_list_opens_no_relay() {
+    use facteur_intake::{Restriction, Restrictions};
+    let mut world = World::new();
+    let own = Restrictions {
+        recipient: vec![Restriction::Permit],
+        ..Restrictions::smtp()
+    };
+    world
+        .intake
+        .listener_restrictions
+        .insert("test".to_owned(), own);
+    let mut client = world.connect(Protocol::Smtp).await;
+    client.begin("x@else.example", &[]).await;
+    client
+        .say("RCPT TO:<y@else.example>", "554 5.7.1 Relay")
+        .await;
+}
+
+#[tokio::test]
+async fn disk_that_fails_is_a_temporary_refusal_and_the_session_goes_on() {
+    let world = World::new();
+    // A file where the account's folder should be.
+    std::fs::write(world.dir.path().join("alice@here.example"), "").unwrap();
+    let mut client = world.connect(Protocol::Smtp).await;
+    client.begin("x@else.example", &["bob@here.example"]).await;
+    client.say("RCPT TO:<alice@here.example>", "250").await;
+    // Alice's copy waits in the spool; Bob has his.
+    client.data(MESSAGE, "250").await;
+    assert_eq!(world.messages("bob", "INBOX").len(), 1);
+    let (entry, _) = world.spooled().remove(0);
+    assert_eq!(entry.recipients.len(), 1);
+    assert_eq!(entry.recipients[0].forward_path, "alice@here.example");
+    assert_eq!(
+        entry.recipients[0].destination,
+        Destination::Account { detail: None }
+    );
+}
