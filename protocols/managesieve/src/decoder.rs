@@ -8,7 +8,7 @@ use facteur_wire::{LineBuffer, LineError};
 pub struct Limits {
     /// Longest line in octets, without literals.
     pub line: usize,
-    /// Longest literal in octets. A longer one is read past and never kept.
+    /// Most octets of a line's literals together. What is longer is read past and never kept.
     pub literal: u64,
     /// Longest literal that is even read past; at a longer one the session ends.
     pub skipped_literal: u64,
@@ -53,6 +53,8 @@ const MAX_ARGUMENTS: usize = 8;
 pub struct Decoder {
     line: Line,
     literal: Option<Literal>,
+    /// Octets of the line's literals so far.
+    kept: u64,
     /// What is wrong with the line being read; its literals are read past all the same.
     error: Option<DecodeError>,
 }
@@ -104,6 +106,7 @@ impl Decoder {
                     // Whether a literal follows cannot be known; its text will be refused line by
                     // line.
                     self.line.clear();
+                    self.kept = 0;
                     return Err(self.error.take().unwrap_or(error.into()));
                 }
             };
@@ -113,6 +116,7 @@ impl Decoder {
             }
             if self.literal.is_none() {
                 let line = std::mem::take(&mut self.line);
+                self.kept = 0;
                 return match self.error.take() {
                     Some(error) => Err(error),
                     None => Ok(Some(line)),
@@ -130,20 +134,21 @@ impl Decoder {
         if length > limits.skipped_literal {
             return Err(DecodeError::FarTooLarge);
         }
-        let kept = usize::try_from(length)
-            .ok()
-            .filter(|_| length <= limits.literal);
-        self.literal = Some(match kept {
-            Some(left) if self.error.is_none() => Literal::Kept {
-                text: BytesMut::new(),
-                left,
-            },
-            _ => {
-                if kept.is_none() {
-                    self.error.get_or_insert(DecodeError::TooLarge);
+        let kept = self.kept.saturating_add(length);
+        if kept > limits.literal {
+            self.error.get_or_insert(DecodeError::TooLarge);
+        } else if self.line.len() >= MAX_ARGUMENTS {
+            self.error.get_or_insert(DecodeError::Syntax);
+        }
+        self.literal = Some(match (usize::try_from(length), self.error) {
+            (Ok(left), None) => {
+                self.kept = kept;
+                Literal::Kept {
+                    text: BytesMut::new(),
+                    left,
                 }
-                Literal::Skipped { left: length }
             }
+            _ => Literal::Skipped { left: length },
         });
         Ok(text.slice(..start))
     }
@@ -354,6 +359,26 @@ mod tests {
         assert_eq!(
             decode(&[b"P {1001+}\r\nN\r\n"]),
             [Err(DecodeError::FarTooLarge)]
+        );
+    }
+
+    #[test]
+    fn literals_of_a_line_are_bounded_together() {
+        assert_eq!(
+            decode(&[b"P {6+}\r\n012345 {5+}\r\n01234\r\nN {10}\r\n0123456789\r\n"]),
+            [
+                Err(DecodeError::TooLarge),
+                Ok(vec![name("N"), string("0123456789")])
+            ]
+        );
+        let mut many = b"P".to_vec();
+        for _ in 0..100 {
+            many.extend_from_slice(b" {0+}\r\n");
+        }
+        many.extend_from_slice(b"\r\nN\r\n");
+        assert_eq!(
+            decode(&[&many]),
+            [Err(DecodeError::Syntax), Ok(vec![name("N")])]
         );
     }
 

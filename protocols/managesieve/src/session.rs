@@ -257,7 +257,8 @@ impl Session {
     /// What one command may cost. Before login there are no scripts to take.
     fn limits(&self) -> Limits {
         let literal = match self.owner {
-            Some(_) => self.max_script_size.max(1024),
+            // Names may come as literals too.
+            Some(_) => self.max_script_size.saturating_add(4096),
             None => u64::try_from(MAX_LINE).unwrap_or(u64::MAX),
         };
         Limits {

@@ -234,10 +234,10 @@ fn logout_ends_the_session() {
 
 #[test]
 fn script_over_the_limit_is_refused_and_read_past() {
-    let script = "x".repeat(1025);
+    let script = "x".repeat(5000);
     let output = dialogue(
         secure(),
-        &format!("{LOGIN}PUTSCRIPT \"a\" {{1025+}}\n{script}\nNOOP\n"),
+        &format!("{LOGIN}PUTSCRIPT \"a\" {{5000+}}\n{script}\nNOOP\n"),
     );
     assert_eq!(
         output,

@@ -98,10 +98,9 @@ impl Driver {
                     match self.receive().await? {
                         Received::Bytes => {}
                         Received::Closed => return Ok(End::Gone),
-                        Received::TimedOut => return self.goodbye("Idle", End::TimedOut).await,
-                        Received::Draining => {
-                            return self.goodbye("Server is stopping", End::Draining).await;
-                        }
+                        // Without a word (RFC 1939 §3): nobody waits for one.
+                        Received::TimedOut => return Ok(End::TimedOut),
+                        Received::Draining => return self.goodbye().await,
                     }
                 }
                 Next::Close => {
@@ -156,11 +155,11 @@ impl Driver {
         self.connection.receive(buffer, limit).await
     }
 
-    /// Tells the client why we close. Nothing is deleted: that takes QUIT (RFC 1939 §3).
-    async fn goodbye(&mut self, text: &str, end: End) -> io::Result<End> {
-        self.session.close(text);
+    /// Tells the client that we stop. Nothing is deleted: that takes QUIT (RFC 1939 §3).
+    async fn goodbye(&mut self) -> io::Result<End> {
+        self.session.close("Server is stopping");
         self.flush().await?;
-        Ok(end)
+        Ok(End::Draining)
     }
 }
 
