@@ -32,6 +32,7 @@ pub use body::{Body, StagedFile, Staging};
 pub use error::StoreError;
 pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
 pub use read::MessageReader;
+pub use shared::{Spooled, UsageChanged};
 pub use snapshot::{Changes, KeywordSetId, MessageState, Snapshot};
 pub use store::{AutoFolder, Options, Store};
 pub use view::Subscription;

@@ -24,9 +24,9 @@ const MAX_HANDLES: usize = 256;
 const IDLE_SECS: u64 = 300;
 
 /// Called with entries that came into the spool.
-pub(crate) type Spooled = Arc<dyn Fn(&[Entry]) + Send + Sync>;
+pub type Spooled = Arc<dyn Fn(&[Entry]) + Send + Sync>;
 /// Called with what an account holds now.
-pub(crate) type UsageChanged = Arc<dyn Fn(&AccountId, Usage) + Send + Sync>;
+pub type UsageChanged = Arc<dyn Fn(&AccountId, Usage) + Send + Sync>;
 
 type Slot = Arc<Mutex<Option<Arc<Owner>>>>;
 

@@ -124,13 +124,13 @@ impl Snapshot {
     ) -> impl Iterator<Item = (u32, &'a MessageState)> + 'a {
         uids.ranges().flat_map(move |(low, high)| {
             let first = self.count_below(low) + 1;
-            self.from_sequence(first)
+            self.starting_at(first)
                 .take_while(move |(_, message)| message.uid <= high)
         })
     }
 
     /// The messages from a sequence number on, with their sequence numbers.
-    fn from_sequence(&self, first: u32) -> impl Iterator<Item = (u32, &MessageState)> + '_ {
+    fn starting_at(&self, first: u32) -> impl Iterator<Item = (u32, &MessageState)> + '_ {
         let index = first.saturating_sub(1);
         let after = self.chunks.partition_point(|chunk| chunk.before <= index);
         let at = after.saturating_sub(1);

@@ -3,10 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use facteur_disk::Disk;
-use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
-use facteur_spool::{Entry, Spool};
+use facteur_model::{AccountSpec, MailboxName, SpecialUse};
+use facteur_spool::Spool;
 
-use crate::{Account, Batch, Committed, Staging, StoreError, commit, recovery, shared::Shared};
+use crate::{
+    Account, Batch, Committed, Staging, StoreError, commit, recovery,
+    shared::{Shared, Spooled, UsageChanged},
+};
 
 /// Where the store lies and what it makes by itself.
 #[derive(Debug, Clone)]
@@ -99,12 +102,12 @@ impl Store {
     }
 
     /// Calls `wake` whenever a commit put entries into the spool.
-    pub fn on_spooled(&self, wake: Arc<dyn Fn(&[Entry]) + Send + Sync>) {
+    pub fn on_spooled(&self, wake: Spooled) {
         self.shared.on_spooled.store(Some(Arc::new(wake)));
     }
 
     /// Calls `told` whenever a commit or a session changed what an account holds.
-    pub fn on_usage_changed(&self, told: Arc<dyn Fn(&AccountId, Usage) + Send + Sync>) {
+    pub fn on_usage_changed(&self, told: UsageChanged) {
         self.shared.on_usage.store(Some(Arc::new(told)));
     }
 

@@ -1,0 +1,274 @@
+//! A real Dovecot reads what we wrote, and we read what it wrote, byte for byte.
+//!
+//! Needs `doveadm`; without it the test says so and passes, except where `FACTEUR_REQUIRE_PEERS` is
+//! set.
+
+use std::{
+    io::Write as _,
+    os::unix::{fs::FileExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use bytes::Bytes;
+use facteur_model::{AccountId, AccountSpec, Flags, Guid, InternalDate, MailboxName, QuotaLimits};
+use facteur_store::{Append, Batch, Body, Options, QuotaCheck, Store};
+
+/// Dovecot on a home of ours, run by whoever runs the test.
+struct Dovecot {
+    dir: tempfile::TempDir,
+    home: PathBuf,
+}
+
+impl Dovecot {
+    fn new() -> Option<Self> {
+        if Command::new("doveadm").arg("--version").output().is_err() {
+            assert!(
+                std::env::var_os("FACTEUR_REQUIRE_PEERS").is_none(),
+                "doveadm is not installed"
+            );
+            eprintln!("skipped: doveadm is not installed");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("bob");
+        std::fs::create_dir(&home).unwrap();
+        let dovecot = Self { dir, home };
+        let config = format!(
+            "base_dir = {dir}/run\nlog_path = /dev/stderr\nssl = no\nprotocols =\nfirst_valid_uid = 1\n\
+             first_valid_gid = 1\nmail_location = sdbox:{home}\nnamespace {{\n inbox = yes\n separator = /\n}}\n\
+",
+            dir = dovecot.dir.path().display(),
+            home = dovecot.home.display(),
+        );
+        std::fs::write(dovecot.config(), config).unwrap();
+        Some(dovecot)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("dovecot.conf")
+    }
+
+    fn doveadm(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut command = Command::new("doveadm");
+        if owner(&self.home).0 == 0 || owner(self.dir.path()).0 == NOBODY {
+            // Dovecot gives root no mail.
+            let given = Command::new("chown")
+                .args(["-R", &format!("{NOBODY}:{NOBODY}")])
+                .arg(self.dir.path())
+                .status();
+            assert!(given.unwrap().success());
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut child = command
+            .arg("-c")
+            .arg(self.config())
+            .args(arguments)
+            .env("HOME", &self.home)
+            .env("USER", "bob")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "doveadm {arguments:?}: {errors}");
+        // Rebuilding is what it was asked for; anything else is a complaint.
+        let complaints: Vec<&str> = errors.lines().filter(|l| !l.contains("ebuil")).collect();
+        assert!(
+            complaints.is_empty(),
+            "doveadm {arguments:?}: {complaints:?}"
+        );
+        output.stdout
+    }
+
+    fn store(&self) -> Store {
+        Store::open(Options {
+            state: self.dir.path().join("state"),
+            auto_folders: Vec::new(),
+            staging_memory: 4096,
+        })
+        .unwrap()
+    }
+
+    fn spec(&self) -> AccountSpec {
+        AccountSpec {
+            id: AccountId::new("bob@example.test"),
+            home: self.home.clone(),
+            quota: QuotaLimits::default(),
+        }
+    }
+}
+
+/// Who reads the mail when the test runs as root.
+const NOBODY: u32 = 65_534;
+
+fn owner(path: &Path) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).unwrap();
+    (found.uid(), found.gid())
+}
+
+fn name(text: &str) -> MailboxName {
+    MailboxName::parse(text).unwrap()
+}
+
+const FOLDERS: [&str; 4] = ["INBOX", "Été & Hiver/日本", ".dot", "Tab \"quoted\""];
+
+fn messages() -> Vec<Vec<u8>> {
+    let long = format!("Subject: long\r\n\r\n{}", "x".repeat(70).repeat(1000));
+    [
+        &b"From: a@b\r\nSubject: plain\r\n\r\nbody\r\n"[..],
+        b"Subject: no body\r\n\r\n",
+        b"Subject: no end\r\n\r\nlast line",
+        b"Subject: dots\r\n\r\n.\r\n..\r\n\xff\xfe\x01\x02N\r\n\n\x01\x03\nG\r\n",
+        long.as_bytes(),
+    ]
+    .iter()
+    .map(|m| m.to_vec())
+    .collect()
+}
+
+#[test]
+fn dovecot_reads_what_we_wrote() {
+    let Some(dovecot) = Dovecot::new() else {
+        return;
+    };
+    let store = dovecot.store();
+    let mut guids = Vec::new();
+    for folder in FOLDERS {
+        for message in messages() {
+            let mut staging = store.stage();
+            staging.write(&message).unwrap();
+            let append = Append {
+                account: dovecot.spec(),
+                mailbox: name(folder),
+                create: true,
+                prefix: Bytes::new(),
+                body: staging.finish().unwrap(),
+                flags: Flags::EMPTY,
+                keywords: Vec::new(),
+                internal_date: InternalDate::from_unix(1_234_567_890),
+                delivery: Guid::random().unwrap(),
+                quota: QuotaCheck::Ignore,
+            };
+            store
+                .commit(Batch {
+                    appends: vec![append],
+                    ..Batch::default()
+                })
+                .unwrap();
+        }
+        guids.push(folder);
+    }
+    let account = store.account(&dovecot.spec()).unwrap();
+    account.set_subscribed(&name(FOLDERS[1]), true).unwrap();
+    drop(account);
+    store.close().unwrap();
+    drop(store);
+
+    let listed = String::from_utf8(dovecot.doveadm(&["mailbox", "list"], b"")).unwrap();
+    let mut listed: Vec<&str> = listed.lines().collect();
+    listed.sort_unstable();
+    assert_eq!(
+        listed,
+        [
+            ".dot",
+            "INBOX",
+            "Tab \"quoted\"",
+            "Été & Hiver",
+            "Été & Hiver/日本"
+        ]
+    );
+    let subscribed = String::from_utf8(dovecot.doveadm(&["mailbox", "list", "-s"], b"")).unwrap();
+    assert!(subscribed.lines().any(|l| l == FOLDERS[1]), "{subscribed}");
+    for folder in FOLDERS {
+        dovecot.doveadm(&["force-resync", folder], b"");
+        for (at, message) in messages().iter().enumerate() {
+            let uid = (at + 1).to_string();
+            let fetch = |field: &str| {
+                dovecot.doveadm(
+                    &["-f", "flow", "fetch", field, "mailbox", folder, "uid", &uid],
+                    b"",
+                )
+            };
+            let fetched = fetch("text");
+            let fetched = fetched.strip_prefix(b"text=").unwrap();
+            assert_eq!(
+                fetched.strip_suffix(b"\n").unwrap(),
+                expected(message),
+                "{folder} {uid}"
+            );
+            let size = format!("size.virtual={}\n", expected(message).len());
+            assert_eq!(String::from_utf8(fetch("size.virtual")).unwrap(), size);
+            let guid = String::from_utf8(fetch("guid")).unwrap();
+            let path = dovecot.doveadm(
+                &[
+                    "-f",
+                    "flow",
+                    "fetch",
+                    "date.received.unixtime",
+                    "mailbox",
+                    folder,
+                    "uid",
+                    &uid,
+                ],
+                b"",
+            );
+            assert_eq!(path, b"date.received.unixtime=1234567890\n");
+            assert_eq!(guid.trim().len(), "guid=".len() + 32);
+        }
+    }
+}
+
+/// What staging makes of a message: CRLF line ends.
+fn expected(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for byte in message {
+        if *byte == b'\n' && out.last() != Some(&b'\r') {
+            out.push(b'\r');
+        }
+        out.push(*byte);
+    }
+    out
+}
+
+#[test]
+fn we_read_what_dovecot_wrote() {
+    let Some(dovecot) = Dovecot::new() else {
+        return;
+    };
+    for folder in &FOLDERS[1..] {
+        dovecot.doveadm(&["mailbox", "create", folder], b"");
+        dovecot.doveadm(&["mailbox", "subscribe", folder], b"");
+    }
+    for folder in FOLDERS {
+        for (at, message) in messages().iter().enumerate() {
+            let crlf = format!("mail_save_crlf={}", if at % 2 == 0 { "yes" } else { "no" });
+            dovecot.doveadm(&["-o", &crlf, "save", "-m", folder], message);
+        }
+    }
+    let store = dovecot.store();
+    let account = store.account(&dovecot.spec()).unwrap();
+    let subscribed = account.subscriptions().unwrap();
+    for folder in FOLDERS {
+        assert!(folder == "INBOX" || subscribed.contains(&name(folder)));
+        let mailbox = account.open(&name(folder)).unwrap();
+        let snapshot = mailbox.snapshot();
+        assert_eq!(snapshot.len() as usize, messages().len(), "{folder}");
+        for (state, message) in snapshot.iter().zip(messages()) {
+            let reader = mailbox.read(state.uid).unwrap();
+            let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
+            reader
+                .file
+                .read_exact_at(&mut bytes, reader.offset)
+                .unwrap();
+            assert_eq!(bytes, expected(&message), "{folder} {}", state.uid);
+            assert_eq!(state.size, bytes.len() as u64);
+        }
+    }
+    drop(account);
+    assert!(matches!(store.stage().finish().unwrap(), Body::Memory(_)));
+}
