@@ -1,1 +1,34 @@
-//! facteur-tests.
+//! What end-to-end tests share: a server of their own, started from the real binary, and small
+//! clients for its protocols.
+//!
+//! A test owns everything it starts: a data folder that goes with it, ports that the system picks,
+//! and a process that is killed when the [`Facteur`] is dropped. Everything waits for what it can
+//! observe, with a limit, and panics with the server's log when that does not come.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so and ends"
+)]
+
+mod connection;
+mod imap;
+mod peer;
+mod pop3;
+mod server;
+mod setup;
+mod smtp;
+
+pub use connection::Connection;
+pub use imap::{Imap, Response};
+pub use peer::{is_ci, require_peer};
+pub use pop3::Pop3;
+pub use server::Facteur;
+pub use setup::Setup;
+pub use smtp::{Reply, Smtp};
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up. Generous: it is reached by a defect only, or
+/// by a machine that is very busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,126 @@
+//! What a server is started with.
+
+use std::{fs, path::Path};
+
+use crate::Facteur;
+
+/// Listeners of a test server: name, protocol, TLS.
+const LISTENERS: [(&str, &str, &str); 9] = [
+    ("smtp", "smtp", "starttls"),
+    ("submission", "submission", "starttls"),
+    ("submissions", "submission", "implicit"),
+    ("lmtp", "lmtp", "none"),
+    ("imap", "imap", "starttls"),
+    ("imaps", "imap", "implicit"),
+    ("pop3", "pop3", "starttls"),
+    ("pop3s", "pop3", "implicit"),
+    ("managesieve", "managesieve", "starttls"),
+];
+
+/// What a server is started with: the domain `example.test`, its accounts, and configuration.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub(crate) domains: Vec<String>,
+    pub(crate) accounts: Vec<(String, String)>,
+    top: String,
+    sections: String,
+    listeners: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Setup {
+    /// The domain `example.test` without accounts; every protocol on a port of its own; passwords
+    /// may cross without TLS, as everything is on loopback.
+    pub fn new() -> Self {
+        Self {
+            domains: vec!["example.test".to_owned()],
+            accounts: Vec::new(),
+            top: String::new(),
+            sections: "[auth]\nplaintext_auth_on_loopback = true\nauth_failure_delay = \"0s\"\n"
+                .to_owned(),
+            listeners: true,
+        }
+    }
+
+    /// With alice and bob, whose passwords are `alice-password` and `bob-password`.
+    #[must_use]
+    pub fn with_alice_and_bob(self) -> Self {
+        self.account("alice@example.test", "alice-password")
+            .account("bob@example.test", "bob-password")
+    }
+
+    /// One more domain.
+    #[must_use]
+    pub fn domain(mut self, name: &str) -> Self {
+        self.domains.push(name.to_owned());
+        self
+    }
+
+    /// One more account.
+    #[must_use]
+    pub fn account(mut self, address: &str, password: &str) -> Self {
+        self.accounts
+            .push((address.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Keys of the configuration's top level.
+    #[must_use]
+    pub fn top(mut self, toml: &str) -> Self {
+        self.top.push_str(toml);
+        self.top.push('\n');
+        self
+    }
+
+    /// Sections of the configuration, in place of the `[auth]` that tests have.
+    #[must_use]
+    pub fn sections(mut self, toml: &str) -> Self {
+        if toml.contains("[auth]") {
+            self.sections.clear();
+        }
+        self.sections.push_str(toml);
+        self.sections.push('\n');
+        self
+    }
+
+    /// No listeners but those that [`Setup::sections`] brings.
+    #[must_use]
+    pub fn without_listeners(mut self) -> Self {
+        self.listeners = false;
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(self) -> Facteur {
+        Facteur::start(&self)
+    }
+
+    /// The configuration of a server whose data lie in `data`.
+    pub(crate) fn configuration(&self, data: &Path) -> String {
+        let data = serde_json::Value::from(data.to_string_lossy().as_ref());
+        let mut text = format!(
+            "myhostname = \"mail.example.test\"\ndata_directory = {data}\n{}\n[log]\nformat = \"json\"\nlevel = \"info\"\n\n{}",
+            self.top, self.sections
+        );
+        if self.listeners {
+            for (name, protocol, tls) in LISTENERS {
+                text.push_str(&format!(
+                    "\n[[listener]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\naddress = \"127.0.0.1:0\"\ntls = \"{tls}\"\n"
+                ));
+            }
+        }
+        text
+    }
+
+    pub(crate) fn write(&self, config: &Path, data: &Path) {
+        fs::write(config, self.configuration(data)).expect("the configuration is written");
+    }
+}
