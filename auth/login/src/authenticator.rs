@@ -195,6 +195,7 @@ impl Inner {
         };
         let result = self.verify_record(place, record.clone(), password).await;
         let (Err(_), Some(address)) = (&result, address) else {
+            self.remember(address, &result, password);
             return result;
         };
         // A password that was just changed must not have to wait for the cache. (For a name that
@@ -206,7 +207,24 @@ impl Inner {
         if password_of(&fresh) == password_of(&record) {
             return result;
         }
-        self.verify_record(place, fresh, password).await
+        let result = self.verify_record(place, fresh, password).await;
+        self.remember(Some(address), &result, password);
+        result
+    }
+
+    /// Under the name of the login, which may be another than the account's (password_query's
+    /// `user`).
+    fn remember(
+        &self,
+        address: Option<&Address>,
+        result: &Result<Arc<AccountRecord>, Refusal>,
+        password: &Secret,
+    ) {
+        if let (Some(remembered), Some(address), Ok(record)) = (&self.remembered, address, result)
+            && let Some(stored) = &record.password
+        {
+            remembered.remember(address, stored, password.expose());
+        }
     }
 
     async fn verify_record(
@@ -224,12 +242,7 @@ impl Inner {
             return Err(Refusal::NoPassword);
         };
         match self.hashing.verify(place, stored, password).await {
-            Ok(true) => {
-                if let Some(remembered) = &self.remembered {
-                    remembered.remember(&record.address, stored, password.expose());
-                }
-                Ok(record)
-            }
+            Ok(true) => Ok(record),
             Ok(false) => Err(Refusal::Password),
             Err(error) => {
                 tracing::warn!(account = %record.address, %error, "stored password is of no use");

@@ -79,11 +79,16 @@ impl PostfixAdmin {
 fn fetched() -> Result<PathBuf, Missing> {
     let missing = |_| Missing("the Debian package postfixadmin".to_owned());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postfixadmin");
+    let root = folder.join("root");
+    let there = || root.join("usr/share/postfixadmin").is_dir();
+    // It is moved there whole, so this needs no lock (nor the right to write there).
+    if there() {
+        return Ok(root);
+    }
     fs::create_dir_all(&folder).expect("a folder");
     let lock = fs::File::create(folder.join("lock")).expect("a lock file");
     lock.lock().expect("the lock");
-    let root = folder.join("root");
-    if !root.join("usr/share/postfixadmin").is_dir() {
+    if !there() {
         let (apt, dpkg) = (program("apt-get")?, program("dpkg")?);
         run(Command::new(apt)
             .args(["-q", "download", "postfixadmin"])

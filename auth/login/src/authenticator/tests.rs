@@ -225,6 +225,26 @@ async fn changed_password_counts_at_once_and_the_old_one_no_more() {
     );
 }
 
+/// The stored hash costs bcrypt's 2^10: without memory, ten thousand logins would take minutes.
+#[tokio::test(start_paused = true)]
+async fn remembered_password_is_not_hashed_again() {
+    let stored = "{BLF-CRYPT}$2y$10$YyuAl/KbiCAgBB03b3yxiuUtsFbeYClJABm9jKHX.4PaSwVnyyIRi";
+    let (auth, _) = authenticator(Book::with(&[(BOB, stored)]));
+    let attempt = || attempt(BOB, "Grüße, Welt!", "192.0.2.1");
+    assert!(login(&auth, attempt()).await.is_ok());
+    let remembered = auth.inner.remembered.as_ref().unwrap();
+    let bob = Address::parse(BOB).unwrap();
+    assert!(remembered.knows(&bob, stored, "Grüße, Welt!".as_bytes()));
+    // All places taken: who needed to hash would wait for ever.
+    let mut places = Vec::new();
+    for _ in 0..Options::default().auth_worker_max_count {
+        places.push(auth.inner.hashing.place().await);
+    }
+    for _ in 0..10_000 {
+        assert!(login(&auth, attempt()).await.is_ok());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn guesser_is_slowed_while_the_owner_gets_in() {
     let (auth, _) = authenticator(Book::with(&[(BOB, "{PLAIN}secret")]));

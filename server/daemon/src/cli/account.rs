@@ -1,0 +1,213 @@
+//! `facteur account`
+
+mod test;
+
+use std::process::ExitCode;
+
+use facteur_address::{Address, Domain};
+use facteur_config::Size;
+use facteur_directory::{AccountChange, AccountEntry, Admin, NewAccount};
+
+use super::{
+    Context,
+    directory::{ask_password, print, with_sql},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Add an account. Its password is asked for, or read from the standard input.
+    Add {
+        /// Its address; also the login name.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Its owner's name.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// How much it may hold, such as 500M; 0 is unlimited. Without it: what the domain allows.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        quota: Option<u64>,
+    },
+    /// List accounts.
+    List {
+        /// Only those of this domain.
+        #[arg(long, value_parser = Domain::parse)]
+        domain: Option<Domain>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an account.
+    Show {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change an account.
+    Set {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Give it a new password: asked for, or read from the standard input.
+        #[arg(long)]
+        password: bool,
+        /// Its owner's name.
+        #[arg(long)]
+        name: Option<String>,
+        /// How much it may hold, such as 500M; 0 is unlimited.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        quota: Option<u64>,
+        /// Whether it exists for mail and logins.
+        #[arg(long, value_name = "BOOL")]
+        active: Option<bool>,
+    },
+    /// Remove an account from the directory. Its mail stays where it lies.
+    Remove {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Say what the directory knows of an address, and whether a password fits.
+    Test(test::Args),
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    match args.verb {
+        Verb::Test(args) => test::run(args, context),
+        verb => {
+            with_sql(context, async |sql| perform(verb, Admin::new(sql)).await)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn perform(verb: Verb, admin: Admin<'_>) -> anyhow::Result<()> {
+    match verb {
+        Verb::Add {
+            address,
+            name,
+            quota,
+        } => {
+            let password = facteur_password::hash(ask_password(true)?.as_bytes())?;
+            let new = NewAccount {
+                address,
+                password,
+                name,
+                quota,
+            };
+            admin.add_account(&new).await?;
+        }
+        Verb::List { domain, json } => {
+            let entries = admin.accounts(domain.as_ref()).await?;
+            print(json, &entries, entries.iter().map(line))?;
+        }
+        Verb::Show { address, json } => {
+            let entry = admin.account(&address).await?;
+            print(json, &entry, lines(&entry))?;
+        }
+        Verb::Set {
+            address,
+            password,
+            name,
+            quota,
+            active,
+        } => {
+            let any = password || name.is_some() || quota.is_some() || active.is_some();
+            anyhow::ensure!(any, "nothing to change: see facteur account set --help");
+            let password = if password {
+                Some(facteur_password::hash(ask_password(true)?.as_bytes())?)
+            } else {
+                None
+            };
+            let change = AccountChange {
+                password,
+                name,
+                quota,
+                active,
+            };
+            admin.set_account(&address, &change).await?;
+        }
+        Verb::Remove { address } => {
+            let removed = admin.remove_account(&address).await?;
+            if !removed.aliases.is_empty() {
+                eprintln!("aliases still lead there: {}", removed.aliases.join(", "));
+            }
+        }
+        Verb::Test(_) => {}
+    }
+    Ok(())
+}
+
+fn quota(bytes: i64) -> String {
+    match u64::try_from(bytes) {
+        Ok(0) | Err(_) => "unlimited".to_owned(),
+        Ok(bytes) => Size(bytes).to_string(),
+    }
+}
+
+fn line(entry: &AccountEntry) -> String {
+    let mut line = entry.address.clone();
+    if entry.quota > 0 {
+        line.push_str(" quota ");
+        line.push_str(&quota(entry.quota));
+    }
+    if !entry.forwards_to.is_empty() {
+        line.push_str(" -> ");
+        line.push_str(&entry.forwards_to.join(", "));
+    }
+    if !entry.active {
+        line.push_str(" (inactive)");
+    }
+    line
+}
+
+fn lines(entry: &AccountEntry) -> Vec<String> {
+    let count = |count: Option<i64>| count.map_or("not counted".to_owned(), |n| n.to_string());
+    vec![
+        line(entry),
+        format!("name:        {}", entry.name),
+        format!("quota:       {}", quota(entry.quota)),
+        format!("bytes:       {}", count(entry.bytes)),
+        format!("messages:    {}", count(entry.messages)),
+    ]
+}
+
+/// `500M`, `2G`, or bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let number = upper.trim_end_matches('B');
+    let (digits, unit) = match number.chars().last() {
+        Some('K') => (number.trim_end_matches('K'), 1 << 10),
+        Some('M') => (number.trim_end_matches('M'), 1 << 20),
+        Some('G') => (number.trim_end_matches('G'), 1 << 30),
+        Some('T') => (number.trim_end_matches('T'), 1_u64 << 40),
+        _ => (number, 1),
+    };
+    let count: Option<u64> = digits.trim().parse().ok();
+    count
+        .and_then(|count| count.checked_mul(unit))
+        .ok_or_else(|| "a size is a number of bytes, or such as 500M or 2G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_their_units() {
+        assert_eq!(parse_size("1000"), Ok(1000));
+        assert_eq!(parse_size("500m"), Ok(500 << 20));
+        assert_eq!(parse_size("2GB"), Ok(2 << 30));
+        for text in ["", "M", "-1", "1X", "99999999999T"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}
