@@ -440,7 +440,8 @@ impl Session {
         err(&mut self.output, code, text);
         self.errors += 1;
         if self.errors >= MAX_ERRORS {
-            self.close("Too many errors");
+            err(&mut self.output, None, "Too many errors");
+            self.state = State::Closed;
         }
     }
 }
