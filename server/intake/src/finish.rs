@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use facteur_delivery::{Arrived, LocalRecipient, Outcome};
+use facteur_delivery::{Arrived, LocalRecipient, Outcome, SaveLog};
 use facteur_model::{Guid, InternalDate};
 use facteur_runtime::Protocol;
 use facteur_smtp::{EnhancedStatus, Reply};
@@ -63,7 +63,7 @@ impl Intake {
                     transaction,
                     ..
                 } = &arrival;
-                self.log_refusal(client, transaction, "", &reply);
+                self.refused(client, transaction, &reply);
                 all(reply)
             }
         }
@@ -97,7 +97,9 @@ impl Intake {
             .collect();
         if refusals.iter().all(Option::is_some) {
             log_outcomes(transaction, &outcomes);
-            return Ok(refused_by_all(refusals.into_iter().flatten().collect()));
+            let finished = refused_by_all(refusals.into_iter().flatten().collect());
+            self.refused(&arrival.client, transaction, &finished.reply);
+            return Ok(finished);
         }
         let told = self.told(arrival, &refusals);
         let fates = fates(&local, &outcomes, &told);
@@ -114,7 +116,9 @@ impl Intake {
             self.add_notice(&arrived, &fates.bounced, arrival.now, &mut batch)
                 .map_err(store_failed)?;
         }
-        self.parts.store.commit(batch).map_err(store_failed)?;
+        let saved = SaveLog::new(&arrived, &batch);
+        let committed = self.parts.store.commit(batch).map_err(store_failed)?;
+        saved.write(&committed);
         let size = arrived.body.len();
         log_accepted(arrival, facts.message_id.as_deref(), size);
         log_outcomes(transaction, &outcomes);

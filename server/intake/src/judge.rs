@@ -62,7 +62,7 @@ impl Intake {
                     let status = EnhancedStatus::new(5, 5, 0);
                     let text = "Improper use of SMTP command pipelining";
                     let reply = Reply::new(503, status, text);
-                    self.log_refusal(client, transaction, "", &reply);
+                    self.refused(client, transaction, &reply);
                     return Err(Refusal { reply, close: true });
                 }
                 Restriction::Reject => {

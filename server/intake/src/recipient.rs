@@ -59,10 +59,13 @@ impl Intake {
         let route = self.resolve(&recipient).await?;
         let is_postmaster = recipient.local().eq_ignore_ascii_case("postmaster");
         let bare = *forward_path == ForwardPath::Postmaster;
-        if !bare && !(is_postmaster && route.unknown) {
-            return Ok((recipient, route));
-        }
-        let Some(configured) = &self.options.postmaster_address else {
+        let stands_in = bare || (is_postmaster && route.unknown && route.authorized_destination);
+        let Some(configured) = self
+            .options
+            .postmaster_address
+            .as_ref()
+            .filter(|_| stands_in)
+        else {
             return Ok((recipient, route));
         };
         let route = self.resolve(configured).await?;
@@ -127,7 +130,20 @@ impl Intake {
         }
     }
 
-    pub(crate) fn log_refusal(
+    /// Writes the log line of a message that was refused as a whole.
+    pub fn refused(&self, client: &Client, transaction: &Transaction, reply: &Reply) {
+        tracing::info!(
+            queue_id = %transaction.queue_id,
+            client = client.name(),
+            helo = client.helo,
+            sender = transaction.sender(),
+            recipients = transaction.recipients.len(),
+            status = %reply,
+            "message refused"
+        );
+    }
+
+    fn log_refusal(
         &self,
         client: &Client,
         transaction: &Transaction,

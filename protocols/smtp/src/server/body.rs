@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Refuses the message while it comes in (the disk is full): the rest is swallowed, and `reply`
-    /// is said at its end. No [`Event::Reset`] follows.
+    /// is said at its end. No [`Event::Refused`] follows.
     pub fn refuse_body(&mut self, reply: Reply) {
         if let Some(body) = self.transaction.as_mut().and_then(|t| t.body.as_mut()) {
             body.refusal.get_or_insert(reply);
@@ -177,7 +177,7 @@ impl Session {
                 // The transaction ends here, so that nothing is left to be swallowed.
                 let reply = reply_for::body_fault(fault);
                 self.end_transaction(|_| reply.clone());
-                Some(Event::Reset)
+                Some(Event::Refused(reply))
             }
             _ => self.on_end(),
         }
@@ -210,8 +210,8 @@ impl Session {
         if body.refusal.is_some() {
             return None;
         }
-        body.refusal = Some(reply);
-        Some(Event::Reset)
+        body.refusal = Some(reply.clone());
+        Some(Event::Refused(reply))
     }
 
     /// A message twice over the limit was refused long ago and does not end: the connection does.

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use facteur_wire::Secret;
 
-use crate::command::{Auth, Mail, Rcpt};
+use crate::{
+    Reply,
+    command::{Auth, Mail, Rcpt},
+};
 
 /// What the client did. Events marked *asks* stop the session until the driver answers with the
 /// call that is named; the others want no answer.
@@ -43,6 +46,8 @@ pub enum Event {
     EndOfMessage,
     /// The transaction is gone: drop what belongs to it.
     Reset,
+    /// The message is refused while it comes, with what is said at its end: drop what belongs to it.
+    Refused(Reply),
     /// Write the output, then close the connection.
     Close,
 }

@@ -106,6 +106,10 @@ impl Driver {
                 self.body.clear();
                 self.log.push("reset".into());
             }
+            Event::Refused(reply) => {
+                self.body.clear();
+                self.log.push(format!("refused {}", reply.code()));
+            }
             Event::Close => self.closed = true,
         }
         session
@@ -235,7 +239,7 @@ fn size_over_the_limit_is_refused_at_mail_and_while_it_comes() {
     let mut driver = in_transaction();
     let text = format!("DATA\r\n{}.\r\n", "0123456789\r\n".repeat(100));
     assert_eq!(driver.say(&text), ["354", "552 5.3.4"]);
-    assert_eq!(driver.log.last().unwrap(), "reset");
+    assert_eq!(driver.log.last().unwrap(), "refused 552");
     assert_eq!(driver.say("MAIL FROM:<a@b> SIZE=1000\r\n"), ["250 2.0.0"]);
 }
 

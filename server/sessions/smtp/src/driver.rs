@@ -90,8 +90,7 @@ impl Driver {
         let tls = self.connection.tls.is_some();
         let starttls = !tls && self.connection.can_start_tls();
         let auth = listener.auth.unwrap_or(submission);
-        let in_clear = listener.plaintext_auth_on_loopback && self.connection.peer.is_loopback();
-        let mechanisms = if auth && (tls || in_clear) {
+        let mechanisms = if auth && self.connection.allows_passwords() {
             Mechanism::ALL.iter().map(|one| one.name()).collect()
         } else {
             Vec::new()
@@ -143,6 +142,13 @@ impl Driver {
             Event::Body(piece) => self.on_body(session, piece).await,
             Event::EndOfMessage => self.on_end_of_message(session).await,
             Event::Reset => self.transaction = None,
+            Event::Refused(reply) => {
+                if let Some(transaction) = self.transaction.take() {
+                    self.service
+                        .intake
+                        .refused(&self.client, &transaction, &reply);
+                }
+            }
             Event::StartTls | Event::Close => {}
         }
     }
@@ -172,7 +178,9 @@ impl Driver {
         let Some(transaction) = &mut self.transaction else {
             return;
         };
-        if let Err(reply) = self.service.intake.body(transaction, piece).await {
+        let intake = &self.service.intake;
+        if let Err(reply) = intake.body(transaction, piece).await {
+            intake.refused(&self.client, transaction, &reply);
             self.transaction = None;
             session.refuse_body(reply);
         }

@@ -79,7 +79,7 @@ impl World {
             .store(true, std::sync::atomic::Ordering::SeqCst);
     }
 
-    fn service(&self) -> Arc<SmtpService> {
+    pub(crate) fn service(&self) -> Arc<SmtpService> {
         let directory: Arc<dyn Directory> = Arc::clone(&self.directory) as Arc<dyn Directory>;
         let login = facteur_login::Options::default();
         let authenticator = Authenticator::new(Arc::clone(&directory), login);
