@@ -18,16 +18,17 @@ use facteur_spool::{
 };
 use facteur_store::Store;
 use rustls::ClientConfig;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error};
+use tracing::error;
 
 use crate::{
     Clock, NextHop, Options, Target,
-    destination::Destination,
+    destination::{Admission, Destination},
     dns::Dns,
     local::{self, Local},
     outcome::Outcome,
+    scheduler::Command,
     settle::settle,
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Context {
     pub(crate) destinations: Mutex<HashMap<NextHop, Arc<Destination>>>,
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    pub(crate) scheduler: mpsc::UnboundedSender<Command>,
 }
 
 /// How an attempt ended.
@@ -56,7 +58,7 @@ pub(crate) enum Ended {
     Done,
     /// It is to be tried again then.
     Again(i64),
-    /// It is held, or gone.
+    /// It is held, parked, or gone.
     Dropped,
 }
 
@@ -139,7 +141,9 @@ pub(crate) async fn attempt(context: &Arc<Context>, mut entry: Entry) -> Ended {
         }
     }
     let remotes = std::mem::take(&mut plan.remotes);
-    relay(context, &entry, remotes, &mut plan.outcomes).await;
+    if relay(context, &entry, remotes, &mut plan.outcomes).await {
+        return Ended::Dropped;
+    }
     settle(context, &entry, plan.outcomes).await
 }
 
@@ -259,25 +263,28 @@ async fn resolve_aliases(context: &Arc<Context>, entry: &mut Entry) -> Result<()
     Ok(())
 }
 
-/// Hands the remote recipients to their next hops, and waits for what comes of them.
+/// Hands the remote recipients to their next hops, and waits for what comes of them. `true` when
+/// the entry was parked instead: its next hop has enough to do.
 async fn relay(
     context: &Arc<Context>,
     entry: &Arc<Entry>,
     remotes: Vec<(usize, Address)>,
     outcomes: &mut [Option<Outcome>],
-) {
+) -> bool {
     let mut groups: HashMap<NextHop, Vec<(usize, Address)>> = HashMap::new();
     for (n, address) in remotes {
         let hop = context.options().next_hop(address.domain());
         groups.entry(hop).or_default().push((n, address));
     }
     let mut pending = Vec::new();
+    let alone = groups.len() == 1 && outcomes.iter().all(Option::is_none);
     for (hop, members) in groups {
         let destination = context.destination(&hop);
         // A slow server must not take up every place: what would wait long waits outside.
-        if destination.backlog() > context.options().message_active_limit / 2 {
-            debug!(queue_id = %entry.queue_id, %hop, "next hop has a backlog");
-            continue;
+        match destination.admit(context, &entry.queue_id, alone) {
+            Admission::Admitted => {}
+            Admission::Full => continue,
+            Admission::Parked => return true,
         }
         for batch in members.chunks(context.options().destination_recipient_limit.max(1)) {
             let paths = batch.iter().map(|(_, address)| address.clone()).collect();
@@ -291,6 +298,7 @@ async fn relay(
             set(outcomes, n, outcome);
         }
     }
+    false
 }
 
 /// For the log: what the next hop is when nobody has answered.

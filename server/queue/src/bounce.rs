@@ -98,37 +98,7 @@ impl Notice<'_> {
     fn compose(&self, context: &Context) -> Result<(Entry, Body), WriteError> {
         let now = context.clock.now();
         let queue_id = QueueId::generate(std::time::SystemTime::now()).map_err(random)?;
-        let original = self.original(context)?;
-        let whole = self.entry.size <= context.options().bounce_size_limit;
-        let recipients: Vec<_> = self
-            .named
-            .iter()
-            .map(|named| self.report(named, now))
-            .collect();
-        let hostname = &context.options().hostname;
-        let report = Report {
-            reporting_mta: hostname,
-            from: &mailer_daemon(hostname).unwrap_or_else(|| self.to.clone()),
-            to: &self.to,
-            id: queue_id.as_str(),
-            about: self.entry.queue_id.as_str(),
-            arrived_at: self.entry.accepted_at,
-            received_from: Some(self.entry.origin.helo.as_str()),
-            now,
-            recipients: &recipients,
-            original: if whole {
-                Original::Message(&original)
-            } else {
-                Original::Header(&original)
-            },
-        };
-        let text = report.compose();
-        let body_type = if report.is_8bit() {
-            BodyType::EightBitMime
-        } else {
-            BodyType::SevenBit
-        };
-        drop(report);
+        let (text, body_type) = self.text(context, &queue_id, now)?;
         let mut staging = context.store.stage();
         staging.write(&text)?;
         info!(queue_id = %self.entry.queue_id, notice = %queue_id, to = %self.to, "sender is notified");
@@ -156,6 +126,46 @@ impl Notice<'_> {
             delay_warned: false,
         };
         Ok((entry, staging.finish()?))
+    }
+
+    /// The notice's bytes, and what they are made of.
+    fn text(
+        &self,
+        context: &Context,
+        queue_id: &QueueId,
+        now: i64,
+    ) -> Result<(Vec<u8>, BodyType), WriteError> {
+        let options = context.options();
+        let original = self.original(context)?;
+        let whole = self.entry.size <= options.bounce_size_limit;
+        let recipients: Vec<_> = self
+            .named
+            .iter()
+            .map(|named| self.report(named, now))
+            .collect();
+        let hostname = &options.hostname;
+        let report = Report {
+            reporting_mta: hostname,
+            from: &mailer_daemon(hostname).unwrap_or_else(|| self.to.clone()),
+            to: &self.to,
+            id: queue_id.as_str(),
+            about: self.entry.queue_id.as_str(),
+            arrived_at: self.entry.accepted_at,
+            received_from: Some(self.entry.origin.helo.as_str()),
+            now,
+            recipients: &recipients,
+            original: if whole {
+                Original::Message(&original)
+            } else {
+                Original::Header(&original)
+            },
+        };
+        let body_type = if report.is_8bit() {
+            BodyType::EightBitMime
+        } else {
+            BodyType::SevenBit
+        };
+        Ok((report.compose(), body_type))
     }
 
     fn report<'a>(&'a self, named: &(&'a Recipient, &'a Outcome), now: i64) -> RecipientReport<'a> {

@@ -6,11 +6,12 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use facteur_address::Address;
 use facteur_smtp::{client::Message, command};
-use facteur_spool::{BodyType, Entry};
+use facteur_spool::{BodyType, Entry, QueueId};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, oneshot},
     time::timeout,
@@ -18,10 +19,11 @@ use tokio::{
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    NextHop,
+    NextHop, Options,
     attempt::Context,
     outcome::Outcome,
     resolve,
+    scheduler::Command,
     session::{OpenError, Session},
     settle::SpoolBody,
 };
@@ -45,12 +47,32 @@ pub(crate) struct Destination {
 #[derive(Debug, Default)]
 struct State {
     jobs: VecDeque<Job>,
+    /// Entries that come back when there is room.
+    parked: VecDeque<QueueId>,
     /// Connections, or tasks about to make one.
     workers: usize,
     /// Those that wait for a job.
     waiting: usize,
     /// Nothing is tried before then: the last attempt to connect failed.
     dead: Option<(i64, Outcome)>,
+}
+
+/// Whether a next hop takes an entry now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It does.
+    Admitted,
+    /// It has too much to do.
+    Full,
+    /// It has too much to do, and calls the entry back later.
+    Parked,
+}
+
+/// How many jobs may wait for one next hop.
+fn backlog_limit(options: &Options) -> usize {
+    (options.message_active_limit / 2)
+        .max(options.destination_concurrency_limit)
+        .max(1)
 }
 
 impl Destination {
@@ -70,12 +92,21 @@ impl Destination {
     pub(crate) fn is_unused(&self, now: i64) -> bool {
         let state = self.state();
         let dead = state.dead.as_ref().is_some_and(|(until, _)| *until > now);
-        state.jobs.is_empty() && state.workers == 0 && !dead
+        state.jobs.is_empty() && state.parked.is_empty() && state.workers == 0 && !dead
     }
 
-    /// How many jobs wait.
-    pub(crate) fn backlog(&self) -> usize {
-        self.state().jobs.len()
+    /// Whether it can take more; an entry that goes nowhere else is parked when it cannot, until
+    /// it can.
+    pub(crate) fn admit(&self, context: &Context, id: &QueueId, alone: bool) -> Admission {
+        let mut state = self.state();
+        if state.jobs.len() < backlog_limit(&context.options()) {
+            return Admission::Admitted;
+        }
+        if !alone {
+            return Admission::Full;
+        }
+        state.parked.push_back(id.clone());
+        Admission::Parked
     }
 
     /// Forgets that it did not answer (`facteur queue flush`).
@@ -132,18 +163,34 @@ impl Destination {
         outcomes
     }
 
-    /// A job, or what to do instead.
-    fn take(&self) -> Option<Job> {
-        self.state().jobs.pop_front()
+    /// The next job. When few are left, parked entries are called back.
+    fn take(&self, context: &Context) -> Option<Job> {
+        let mut state = self.state();
+        let job = state.jobs.pop_front();
+        let limit = backlog_limit(&context.options());
+        if !state.parked.is_empty() && state.jobs.len() <= limit / 2 {
+            let count = (limit - state.jobs.len()).min(state.parked.len());
+            for id in state.parked.drain(..count) {
+                // The scheduler is gone only when the queue stops.
+                let _ = context.scheduler.send(Command::Now(id));
+            }
+        }
+        job
     }
 
     /// Tells everything that waits the same.
-    fn give_up(&self, outcome: &Outcome, dead_until: Option<i64>) {
-        let jobs = {
+    fn give_up(&self, context: &Context, outcome: &Outcome, dead_until: Option<i64>) {
+        let (jobs, parked) = {
             let mut state = self.state();
             state.dead = dead_until.map(|until| (until, outcome.clone()));
-            std::mem::take(&mut state.jobs)
+            (
+                std::mem::take(&mut state.jobs),
+                std::mem::take(&mut state.parked),
+            )
         };
+        for id in parked {
+            let _ = context.scheduler.send(Command::Now(id));
+        }
         for job in jobs {
             job.finish_all(outcome);
         }
@@ -201,22 +248,25 @@ impl Worker {
     async fn next_job(&mut self, context: &Weak<Context>) -> Option<Job> {
         let destination = Arc::clone(&self.destination);
         loop {
-            if let Some(job) = destination.take() {
-                return Some(job);
-            }
-            let linger = match (&self.session, context.upgrade()) {
-                (Some(_), Some(context)) if !context.is_stopping() => {
-                    context.options().connection_cache_time
+            let linger = {
+                let context = context.upgrade()?;
+                if let Some(job) = destination.take(&context) {
+                    return Some(job);
                 }
-                _ => std::time::Duration::ZERO,
+                let keep = self.session.is_some() && !context.is_stopping();
+                if keep {
+                    context.options().connection_cache_time
+                } else {
+                    Duration::ZERO
+                }
             };
             let notified = destination.work.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
             {
                 let mut state = destination.state();
-                if let Some(job) = state.jobs.pop_front() {
-                    return Some(job);
+                if !state.jobs.is_empty() {
+                    continue;
                 }
                 if linger.is_zero() {
                     state.workers -= 1;
@@ -227,23 +277,15 @@ impl Worker {
             let ended = self.wait(linger, notified).await;
             let mut state = destination.state();
             state.waiting -= 1;
-            let job = state.jobs.pop_front();
-            if job.is_none() && ended {
+            if ended && state.jobs.is_empty() {
                 state.workers -= 1;
                 return None;
-            }
-            if job.is_some() {
-                return job;
             }
         }
     }
 
     /// Waits for work; says whether there was none.
-    async fn wait(
-        &mut self,
-        linger: std::time::Duration,
-        notified: impl Future<Output = ()>,
-    ) -> bool {
+    async fn wait(&mut self, linger: Duration, notified: impl Future<Output = ()>) -> bool {
         let Some(session) = &mut self.session else {
             return true;
         };
@@ -292,7 +334,7 @@ impl Worker {
         let until = context.clock.now() + context.options().minimal_backoff_time;
         job.finish_all(outcome);
         self.destination
-            .give_up(outcome, temporary.then_some(until));
+            .give_up(context, outcome, temporary.then_some(until));
     }
 
     /// Tries one address after the other.

@@ -57,7 +57,6 @@ pub enum QueueError {
 #[derive(Clone)]
 pub struct Queue {
     context: Arc<Context>,
-    commands: mpsc::UnboundedSender<Command>,
 }
 
 /// Entries are listed this many at a time.
@@ -70,6 +69,7 @@ impl Queue {
     /// # Errors
     /// When DNS or TLS cannot be set up.
     pub fn start(parts: Parts, options: Options) -> Result<Self, QueueError> {
+        let (commands, received) = mpsc::unbounded_channel();
         let context = Arc::new(Context {
             dns: Dns::new(&options.nameservers).map_err(QueueError::Dns)?,
             tls: tls::unverified()?,
@@ -85,12 +85,8 @@ impl Queue {
             destinations: Mutex::new(HashMap::new()),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            scheduler: commands.clone(),
         });
-        let (commands, received) = mpsc::unbounded_channel();
-        let queue = Self {
-            context: Arc::clone(&context),
-            commands: commands.clone(),
-        };
         // What is committed while the spool is listed comes twice, and is tried once.
         let wake = commands.clone();
         context.store.on_spooled(Arc::new(move |entries: &[Entry]| {
@@ -104,7 +100,7 @@ impl Queue {
             let count = bridge.run(move || list_waiting(&spool, &commands)).await;
             info!(count, "spool listed");
         });
-        Ok(queue)
+        Ok(Self { context })
     }
 
     /// Changes how it behaves from now on; the DNS servers and the number of connections stay.
@@ -135,7 +131,7 @@ impl Queue {
     /// Tries everything now, also where nobody answered lately.
     pub fn flush_all(&self) {
         self.revive();
-        let _ = self.commands.send(Command::AllNow);
+        let _ = self.context.scheduler.send(Command::AllNow);
     }
 
     /// Tries one entry now.
@@ -145,7 +141,7 @@ impl Queue {
     pub fn flush(&self, id: &QueueId) -> Result<(), SpoolError> {
         self.context.spool.entry(id)?;
         self.revive();
-        let _ = self.commands.send(Command::Now(id.clone()));
+        let _ = self.context.scheduler.send(Command::Now(id.clone()));
         Ok(())
     }
 
@@ -162,7 +158,7 @@ impl Queue {
             },
         )?;
         if !held {
-            let _ = self.commands.send(Command::Now(id.clone()));
+            let _ = self.context.scheduler.send(Command::Now(id.clone()));
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ pub(crate) struct Scheduler {
     reports: UnboundedSender<Command>,
     waiting: BTreeSet<(i64, QueueId)>,
     active: HashSet<QueueId>,
+    /// To be tried at once when the attempt under way has ended.
+    again: HashSet<QueueId>,
 }
 
 impl Scheduler {
@@ -54,6 +56,7 @@ impl Scheduler {
             reports,
             waiting: BTreeSet::new(),
             active: HashSet::new(),
+            again: HashSet::new(),
         }
     }
 
@@ -83,6 +86,9 @@ impl Scheduler {
         match command {
             Command::Fresh(entry) => self.fresh(entry),
             Command::Waiting(entries) => self.waiting.extend(entries),
+            Command::Now(id) if self.active.contains(&id) => {
+                self.again.insert(id);
+            }
             Command::Now(id) => {
                 self.waiting.insert((AT_ONCE, id));
             }
@@ -92,7 +98,9 @@ impl Scheduler {
             }
             Command::Ended(id, ended) => {
                 self.active.remove(&id);
-                if let Ended::Again(at) = ended {
+                if self.again.remove(&id) {
+                    self.waiting.insert((AT_ONCE, id));
+                } else if let Ended::Again(at) = ended {
                     self.waiting.insert((at, id));
                 }
             }

@@ -126,11 +126,6 @@ impl Session {
         Ok(session)
     }
 
-    /// Whom it is with.
-    pub(crate) fn relay(&self) -> &str {
-        &self.relay
-    }
-
     /// Whether another message can be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.client.is_idle()

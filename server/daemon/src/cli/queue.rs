@@ -1,0 +1,190 @@
+//! `facteur queue`: messages on their way out.
+//!
+//! Asks the running server; where none runs, works on the spool itself, under the store's lock.
+
+use std::{io::Write as _, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use facteur_queue::control::{self, Answer, Request};
+use facteur_spool::Entry;
+
+use super::Context;
+use crate::wiring::Paths;
+
+/// Arguments of `facteur queue`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    /// One JSON object a line instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List what waits.
+    List,
+    /// Show one message: its envelope, and how each recipient stands.
+    Show {
+        /// Its queue id.
+        id: String,
+    },
+    /// Try a message now, or all of them.
+    Flush {
+        /// Its queue id; all without one.
+        id: Option<String>,
+    },
+    /// Keep a message back until it is released.
+    Hold {
+        /// Its queue id.
+        id: String,
+    },
+    /// Let a message that was held go on, at once.
+    Release {
+        /// Its queue id.
+        id: String,
+    },
+    /// Remove a message. Nobody is told.
+    Delete {
+        /// Its queue id.
+        id: String,
+    },
+}
+
+impl Verb {
+    fn request(&self) -> Request {
+        match self {
+            Self::List => Request::List,
+            Self::Show { id } => Request::Show { id: id.clone() },
+            Self::Flush { id } => Request::Flush { id: id.clone() },
+            Self::Hold { id } => Request::Hold { id: id.clone() },
+            Self::Release { id } => Request::Release { id: id.clone() },
+            Self::Delete { id } => Request::Delete { id: id.clone() },
+        }
+    }
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let loaded = context.load()?;
+    let state = Paths::new(&loaded.config).state();
+    let request = args.verb.request();
+    let mut printer = Printer {
+        json: args.json,
+        whole: matches!(args.verb, Verb::Show { .. }),
+        count: 0,
+        failed: None,
+        broken: None,
+    };
+    let socket = control::socket_path(&state);
+    let asked = control::ask(&socket, &request, &mut |answer| printer.take(answer))
+        .with_context(|| format!("cannot talk to the server at {}", socket.display()))?;
+    if asked.is_none() {
+        offline(&state, &request, &mut printer)?;
+    }
+    if let Some(error) = printer.broken {
+        return Err(error.into());
+    }
+    if let Some(why) = printer.failed {
+        bail!(why);
+    }
+    if request == Request::List && !args.json && printer.count == 0 {
+        println!("The queue is empty.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Without a server.
+fn offline(state: &Path, request: &Request, printer: &mut Printer) -> anyhow::Result<()> {
+    let spool = state.join("spool");
+    if !spool.exists() {
+        // No server ever ran here: nothing waits, and nothing is made for it.
+        let empty = matches!(request, Request::List | Request::Flush { id: None });
+        printer.take(if empty {
+            Answer::Done
+        } else {
+            Answer::Failed("no such entry in the spool".to_owned())
+        });
+        return Ok(());
+    }
+    let disk = facteur_disk::Disk::real();
+    let Some(_lock) = disk.lock(&state.join("lock"))? else {
+        bail!("a server is running, but its control socket does not answer");
+    };
+    let spool = facteur_spool::Spool::open(disk, &spool)?;
+    control::carry_out_offline(&spool, request, &mut |answer| printer.take(answer));
+    Ok(())
+}
+
+/// Prints answers as they come.
+struct Printer {
+    json: bool,
+    whole: bool,
+    count: usize,
+    failed: Option<String>,
+    broken: Option<std::io::Error>,
+}
+
+impl Printer {
+    fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Entry(entry) => {
+                self.count += 1;
+                // A closed pipe (`| head`) is noticed once.
+                if self.broken.is_none() {
+                    self.broken = self.print(&entry).err();
+                }
+            }
+            Answer::Done => {}
+            Answer::Failed(why) => self.failed = Some(why),
+        }
+    }
+
+    fn print(&self, entry: &Entry) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, entry)?;
+            return writeln!(out);
+        }
+        let sender = match entry.reverse_path.as_str() {
+            "" => "<>",
+            sender => sender,
+        };
+        writeln!(
+            out,
+            "{}  {}  {} bytes  from {}{}",
+            entry.queue_id,
+            time(entry.accepted_at),
+            entry.size,
+            visible(sender),
+            if entry.held { "  (held)" } else { "" },
+        )?;
+        if self.whole {
+            writeln!(out, "    client    {}", visible(&entry.origin.client))?;
+            writeln!(out, "    attempts  {}", entry.attempts)?;
+            writeln!(out, "    next      {}", time(entry.next_attempt_at))?;
+        }
+        for recipient in &entry.recipients {
+            let state = control::describe(&recipient.state);
+            writeln!(
+                out,
+                "    {}: {}",
+                visible(&recipient.forward_path),
+                visible(&state)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Without what a terminal might obey.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn time(unix: i64) -> String {
+    jiff::Timestamp::from_second(unix).map_or_else(|_| unix.to_string(), |time| time.to_string())
+}
