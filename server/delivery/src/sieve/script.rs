@@ -74,11 +74,7 @@ impl Script {
         check_tags(&tokens, &has)?;
         check_comparators(&tokens, &has)?;
         let source = rewrite::for_sieve_rs(text, &tokens, &has);
-        let program = COMPILER.compile(&source).map_err(|error| {
-            let whole = error.to_string();
-            let message = whole.split(" at line ").next().unwrap_or(&whole);
-            ScriptError::at(error.line_num().max(1), message)
-        })?;
+        let program = compile(&source)?;
         let tag = |name: &str| {
             tokens
                 .iter()
@@ -95,6 +91,17 @@ impl Script {
             },
         })
     }
+}
+
+fn compile(source: &[u8]) -> Result<Sieve, ScriptError> {
+    // What others upload must not end a session, whatever sieve-rs makes of it.
+    let compiled = std::panic::catch_unwind(|| COMPILER.compile(source));
+    let compiled = compiled.map_err(|_| ScriptError::at(1, "the script cannot be compiled"))?;
+    compiled.map_err(|error| {
+        let whole = error.to_string();
+        let message = whole.split(" at line ").next().unwrap_or(&whole);
+        ScriptError::at(error.line_num().max(1), message)
+    })
 }
 
 /// Where a command may begin: at the start, and after what ends another or opens or closes a block.

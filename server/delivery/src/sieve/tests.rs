@@ -2,4 +2,5 @@
 
 mod extensions;
 mod language;
+mod properties;
 mod world;

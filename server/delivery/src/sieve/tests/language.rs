@@ -164,3 +164,29 @@ fn memory_that_is_short_or_too_little_is_told_apart() {
     assert!(matches!(fault, Err(Fault::TooLarge)), "{fault:?}");
     assert!(run_in(&world, &options, "if size :over 1 { discard; }", MESSAGE).is_ok());
 }
+
+#[test]
+fn deep_and_large_patterns_are_refused_or_run() {
+    for pattern in [
+        "(".repeat(100_000) + &")".repeat(100_000),
+        "(?:".repeat(50_000) + &")".repeat(50_000),
+        "(?=".repeat(50_000) + &")".repeat(50_000),
+        "[".repeat(100_000),
+        "a{1000}{1000}{1000}".to_owned(),
+        "(a*)*".repeat(20_000),
+        "a|".repeat(50_000),
+        "\\\\1".repeat(50_000),
+    ] {
+        let script =
+            format!("require \"regex\"; if header :regex \"subject\" \"{pattern}\" {{ stop; }}");
+        if check(script.as_bytes()).is_ok() {
+            run(&Arc::new(Fake::default()), &script);
+        }
+    }
+    let deep = "if not ".repeat(100_000);
+    assert!(check(deep.as_bytes()).is_err());
+    let deep = "if true {".repeat(100_000);
+    assert!(check(deep.as_bytes()).is_err());
+    let deep = format!("if anyof ({}", "anyof (".repeat(100_000));
+    assert!(check(deep.as_bytes()).is_err());
+}
