@@ -28,13 +28,14 @@ pub enum IndexError {
 impl From<rusqlite::Error> for IndexError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
-            DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, Unknown,
         };
         match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            // The last is what a table or column that is not there gives: not as we left it.
+            Some(DatabaseCorrupt | NotADatabase | Unknown) => Self::Damaged(error.to_string()),
             Some(DiskFull) => Self::NoSpace,
             Some(DatabaseBusy | DatabaseLocked) => Self::InUse,
-            // A value of the wrong type, a missing table or column: not as we left it.
+            // Nor is a value of the wrong type.
             _ if matches!(
                 error,
                 rusqlite::Error::FromSqlConversionFailure(..)

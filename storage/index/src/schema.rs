@@ -29,8 +29,11 @@ CREATE TABLE keyword_set (
     mailbox INTEGER NOT NULL, id INTEGER NOT NULL, keywords TEXT NOT NULL, PRIMARY KEY (mailbox, id)
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE expunged (id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL) STRICT;
-CREATE TABLE delivery (guid BLOB PRIMARY KEY, message INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE delivery (
+    guid BLOB PRIMARY KEY, message INTEGER NOT NULL, noted_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
 CREATE TABLE memory (key BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE INDEX memory_expiry ON memory (expires_at);
 ";
 
 /// Sets the connection up and makes the tables when there are none.
@@ -40,7 +43,7 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "cache_size", -512)?;
+    connection.pragma_update(None, "cache_size", -256)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Handles come and go with the load; the log is checkpointed when it has grown instead.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -62,11 +65,7 @@ fn create(connection: &Connection) -> Result<(), IndexError> {
         if !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK")?;
         }
-        return match error.sqlite_error_code() {
-            // Tables without a version: not ours.
-            Some(rusqlite::ErrorCode::Unknown) => Err(IndexError::Damaged(error.to_string())),
-            _ => Err(error.into()),
-        };
+        return Err(error.into());
     }
     Ok(())
 }

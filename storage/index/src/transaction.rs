@@ -169,15 +169,30 @@ impl Transaction<'_> {
         Ok(copied == 1)
     }
 
-    /// Notes that a delivery made a message; the first note stands.
+    /// Notes at `now` (Unix seconds) that a delivery made a message; the first note stands.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn add_delivery(&self, delivery: Guid, mailbox: u32, uid: Uid) -> Result<(), IndexError> {
+    pub fn add_delivery(
+        &self,
+        delivery: Guid,
+        mailbox: u32,
+        uid: Uid,
+        now: i64,
+    ) -> Result<(), IndexError> {
         self.run(
-            "INSERT OR IGNORE INTO delivery VALUES (?1, ?2)",
-            params![delivery.as_bytes(), key(mailbox, uid.value().into())],
+            "INSERT OR IGNORE INTO delivery VALUES (?1, ?2, ?3)",
+            params![delivery.as_bytes(), key(mailbox, uid.value().into()), now],
         )?;
+        Ok(())
+    }
+
+    /// Forgets deliveries noted before `then` (Unix seconds); it reads all of them.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn forget_deliveries(&self, then: i64) -> Result<(), IndexError> {
+        self.run("DELETE FROM delivery WHERE noted_at < ?1", [then])?;
         Ok(())
     }
 

@@ -50,19 +50,19 @@ impl NewMessage<'_> {
         self.parts.iter().map(Source::len).sum()
     }
 
-    /// Writes it into `dir` under a temporary name and makes its content durable (not its name).
-    /// The file's mtime is the time it was received.
+    /// Writes it into `dir` under a temporary name. The file's mtime is the time it was received.
+    /// Before it gets its name the caller makes it durable ([`DiskFile::sync_all`]).
     ///
     /// # Errors
     /// As the calls it makes; the temporary file is removed.
-    pub fn write(&self, disk: &Disk, dir: &Path) -> io::Result<PathBuf> {
+    pub fn write(&self, disk: &Disk, dir: &Path) -> io::Result<(PathBuf, DiskFile)> {
         let path = Disk::temporary_path(dir);
         let mut file = disk.create_new(&path)?;
         if let Err(error) = self.fill(&mut file) {
             let _ = disk.unlink(&path);
             return Err(error);
         }
-        Ok(path)
+        Ok((path, file))
     }
 
     fn fill(&self, file: &mut DiskFile) -> io::Result<()> {
@@ -91,7 +91,7 @@ impl NewMessage<'_> {
         if let Some(received) = self.metadata.received {
             file.set_modified(received.unix())?;
         }
-        file.sync_all()
+        Ok(())
     }
 
     fn gathered(&self) -> usize {
@@ -234,7 +234,7 @@ mod tests {
             },
             created: 0x6b00_c19f,
         };
-        let path = message.write(&disk, dir.path()).unwrap();
+        let (path, _) = message.write(&disk, dir.path()).unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"2 M1e C6b00c19f\n\x01\x02N          0000000000000011\nFrom: a\r\n\r\nbody\r\n\n\x01\x03\nR6b00c19e\nV11\nG51e4ba119ec1006b706e00083ecc375f\n\n"

@@ -17,9 +17,9 @@ use std::{
     time::SystemTime,
 };
 
-use facteur_disk::Disk;
+use facteur_disk::{Disk, DiskFile};
 use facteur_index::{Details, MailboxRow, Parts};
-use facteur_message::Scanned;
+use facteur_message::{Limits, Scanned, Scanner};
 use facteur_model::{
     AccountId, Guid, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidSet, Usage,
 };
@@ -144,18 +144,27 @@ impl Drop for Written {
     }
 }
 
+/// Files that are written before they are synced: one sync then pays for most of the others.
+const SYNCED_TOGETHER: usize = 64;
+
 /// Writes every message durably, under temporary names in its owner's INBOX.
 fn write(shared: &Shared, batch: &Batch, owners: &Owners) -> Result<Vec<Written>, StoreError> {
     let created = InternalDate::from(SystemTime::now()).unix();
-    batch
-        .appends
-        .iter()
-        .map(|append| {
+    let mut written = Vec::with_capacity(batch.appends.len());
+    for appends in batch.appends.chunks(SYNCED_TOGETHER) {
+        let mut files = Vec::with_capacity(appends.len());
+        for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
             let dir = owner.layout.mails(&MailboxName::inbox());
-            write_one(&shared.disk, &dir, append, created)
-        })
-        .collect()
+            let (one, file) = write_one(&shared.disk, &dir, append, created)?;
+            written.push(one);
+            files.push(file);
+        }
+        for file in files {
+            file.sync_all()?;
+        }
+    }
+    Ok(written)
 }
 
 fn write_one(
@@ -163,17 +172,20 @@ fn write_one(
     dir: &Path,
     append: &Append,
     created: i64,
-) -> Result<Written, StoreError> {
-    let (scanned, body) = match &append.body {
-        Body::Memory(bytes) => (
-            read::scan(&mut &bytes[..], &append.prefix)?,
-            Source::Memory(bytes),
-        ),
-        Body::File(staged) => (
-            read::scan(&mut append.body.reader()?, &append.prefix)?,
-            Source::File(&staged.file, staged.size),
-        ),
+) -> Result<(Written, DiskFile), StoreError> {
+    let mut scanner = Scanner::new(Limits::default());
+    scanner.push(&append.prefix);
+    let body = match &append.body {
+        Body::Memory(bytes) => {
+            scanner.push(bytes);
+            Source::Memory(bytes)
+        }
+        Body::File(staged) => {
+            read::push_all(&mut scanner, &mut append.body.reader()?)?;
+            Source::File(&staged.file, staged.size)
+        }
     };
+    let scanned = scanner.finish();
     let guid = Guid::random()?;
     let message = NewMessage {
         parts: &[Source::Memory(&append.prefix), body],
@@ -186,13 +198,14 @@ fn write_one(
         },
         created,
     };
-    let path = message.write(disk, dir)?;
-    Ok(Written {
+    let (path, file) = message.write(disk, dir)?;
+    let written = Written {
         disk: disk.clone(),
         path,
         scanned,
         guid,
-    })
+    };
+    Ok((written, file))
 }
 
 /// What becomes of one append.
@@ -261,13 +274,13 @@ impl<'a> Work<'a> {
     /// Gives every append its place, and durably reserves the numbers. Nothing can be seen of it.
     fn plan(&mut self, batch: &'a Batch, written: &[Written]) -> Result<Vec<Step>, StoreError> {
         let mut steps = Vec::with_capacity(batch.appends.len());
-        let mut planned: BTreeMap<Guid, Appended> = BTreeMap::new();
+        let mut planned: BTreeMap<(&AccountId, Guid), Appended> = BTreeMap::new();
         for (append, written) in batch.appends.iter().zip(written) {
             let account = self
                 .accounts
                 .get_mut(&append.account.id)
                 .ok_or(StoreError::Gone)?;
-            let known = match planned.get(&append.delivery) {
+            let known = match planned.get(&(&append.account.id, append.delivery)) {
                 Some(twin) => Some(twin.clone()),
                 None => account.delivered(self.shared, append)?,
             };
@@ -276,7 +289,7 @@ impl<'a> Work<'a> {
                 None => account.place(self.shared, append, &written.scanned)?,
             };
             if let Step::New { appended, .. } = &step {
-                planned.insert(append.delivery, appended.clone());
+                planned.insert((&append.account.id, append.delivery), appended.clone());
             }
             steps.push(step);
         }
@@ -363,7 +376,7 @@ impl<'a> Work<'a> {
                         continue;
                     };
                     transaction.add_message(*mailbox, &row_of(state), &details(written))?;
-                    transaction.add_delivery(append.delivery, *mailbox, state.uid)?;
+                    transaction.add_delivery(append.delivery, *mailbox, state.uid, now)?;
                 }
                 for row in rows.values() {
                     transaction.set_mailbox(row)?;

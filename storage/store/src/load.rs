@@ -12,7 +12,7 @@ use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
     StoreError, folders,
-    owner::{Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
+    owner::{FORGOTTEN, Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
     reconcile::{self, Trust},
     shared::Shared,
     view::Core,
@@ -59,7 +59,25 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         }
     }
     make_auto_folders(shared, &layout, &mut index, &mut state)?;
+    forget_deliveries(&mut index)?;
     Ok(Owner::new(spec, layout, index, state))
+}
+
+/// Deliveries are remembered so long, in seconds: longer than anything waits in a queue.
+const REMEMBER_DELIVERIES_SECS: i64 = 60 * 86_400;
+
+/// Forgets old deliveries, now and then.
+fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
+    let now = InternalDate::from(SystemTime::now()).unix();
+    let last = index.fact(FORGOTTEN)?.and_then(|text| text.parse().ok());
+    if last.is_some_and(|last: i64| (last..last + REMEMBER_DELIVERIES_SECS / 4).contains(&now)) {
+        return Ok(());
+    }
+    index.transaction(|transaction| {
+        transaction.forget_deliveries(now - REMEMBER_DELIVERIES_SECS)?;
+        transaction.set_fact(FORGOTTEN, &now.to_string())
+    })?;
+    Ok(())
 }
 
 /// Removes what is left of mailboxes that were being deleted.

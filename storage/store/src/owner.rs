@@ -268,6 +268,8 @@ impl Owner {
 
 /// The fact that says how the account was left.
 pub(crate) const SESSION: &str = "session";
+/// The fact that says when old deliveries were forgotten last.
+pub(crate) const FORGOTTEN: &str = "deliveries_forgotten";
 /// The fact that keeps the highest UIDVALIDITY when its mailbox is deleted.
 pub(crate) const UID_VALIDITY: &str = "uid_validity";
 

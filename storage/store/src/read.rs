@@ -53,17 +53,17 @@ pub(crate) fn scan_stored(file: &MessageFile, metadata: &Metadata) -> Result<Sca
     if refuse_compressed(file, metadata).is_err() {
         return Ok(facteur_message::scan(b""));
     }
-    scan(&mut Stored::new(file), &[])
+    let mut scanner = Scanner::new(Limits::default());
+    push_all(&mut scanner, &mut Stored::new(file))?;
+    Ok(scanner.finish())
 }
 
-/// Scans `prefix` and what `reader` gives.
-pub(crate) fn scan(reader: &mut dyn io::Read, prefix: &[u8]) -> Result<Scanned, StoreError> {
-    let mut scanner = Scanner::new(Limits::default());
-    scanner.push(prefix);
+/// Scans what `reader` gives.
+pub(crate) fn push_all(scanner: &mut Scanner, reader: &mut dyn io::Read) -> Result<(), StoreError> {
     let mut chunk = vec![0; CHUNK];
     loop {
         match reader.read(&mut chunk) {
-            Ok(0) => return Ok(scanner.finish()),
+            Ok(0) => return Ok(()),
             Ok(read) => scanner.push(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),

@@ -3,11 +3,11 @@
 //! The files are right. A file without a row was delivered and its row not written; a row without a
 //! file was expunged (or a commit was undone) and its row not removed.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use facteur_disk::Disk;
 use facteur_index::{Details, Index, MessageRow, Parts, Transaction};
-use facteur_model::{Flags, Guid, MailboxName, ModSeq, Uid, UidSet};
+use facteur_model::{Flags, Guid, InternalDate, MailboxName, ModSeq, Uid, UidSet};
 use facteur_sdbox::{Layout, MessageFile, Metadata};
 
 use crate::{
@@ -147,7 +147,8 @@ fn adopt(
     };
     transaction.add_message(mailbox, &row, &details)?;
     if let Some(delivery) = delivery {
-        transaction.add_delivery(delivery, mailbox, uid)?;
+        let now = InternalDate::from(SystemTime::now()).unix();
+        transaction.add_delivery(delivery, mailbox, uid, now)?;
     }
     Ok(Some(row))
 }

@@ -166,19 +166,25 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
             }
         };
         tracing::info!(transaction = %id, "finishing what an earlier run left half done");
-        match promise {
-            Promise::Commit(batched) => redo(shared, &transaction, batched)?,
-            Promise::Copy(copying) => {
-                take_back(shared, &copying)?;
-                shared.spool.end(id)?;
-            }
-            Promise::Move(moving) => {
-                finish_move(shared, &moving)?;
-                shared.spool.end(id)?;
-            }
+        let done = match promise {
+            // One that fails is undone and stays for the next start: no 250 was given for it.
+            Promise::Commit(batched) => redo(shared, &transaction, batched),
+            Promise::Copy(copying) => and_end(shared, id, take_back(shared, &copying)),
+            Promise::Move(moving) => and_end(shared, id, finish_move(shared, &moving)),
+        };
+        // One account that cannot be used does not keep the others waiting.
+        if let Err(error) = done {
+            tracing::error!(transaction = %id, %error, "what an earlier run left half done could not be finished");
         }
     }
     Ok(())
+}
+
+/// Ends a transaction whether it could be finished or not: from now on sessions see what there is,
+/// and it must not change under them at a later start.
+fn and_end(shared: &Shared, id: &QueueId, done: Result<(), StoreError>) -> Result<(), StoreError> {
+    shared.spool.end(id)?;
+    done
 }
 
 /// Does a batch again: what is done already is recognised by its delivery GUID.

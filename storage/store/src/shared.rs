@@ -19,7 +19,7 @@ use facteur_spool::{Entry, Spool};
 use crate::{Options, StoreError, load, owner::Owner};
 
 /// Most open index databases.
-const MAX_HANDLES: usize = 256;
+const MAX_HANDLES: usize = 128;
 /// An account nobody uses stays in memory so long, in seconds.
 const IDLE_SECS: u64 = 300;
 

@@ -347,3 +347,98 @@ fn a_transaction_of_a_version_to_come_is_left_alone() {
     assert_eq!(store.spool().transactions().count(), 1);
     world.deliver(&store, "bob", "INBOX");
 }
+
+/// The calls that make things durable or name them, in order, of one piece of work.
+fn order(prepare: impl FnOnce(&Store, &World), work: impl FnOnce(&Store, &World)) -> String {
+    let world = World::in_memory();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    prepare(&store, &world);
+    let before = faults.log().len();
+    work(&store, &world);
+    let telling = |call: &&str| {
+        let quiet = [
+            "read",
+            "open",
+            "write",
+            "stat",
+            "set_modified",
+            "index begin",
+            "read_dir",
+        ];
+        !quiet.contains(call)
+    };
+    let log = faults.log();
+    let calls: Vec<&str> = log[before..].iter().copied().filter(telling).collect();
+    calls.join(", ")
+}
+
+#[test]
+fn a_delivery_returns_after_its_file_and_its_folder_are_synced() {
+    let first = |store: &Store, world: &World| {
+        world.deliver(store, "bob", "INBOX");
+    };
+    let delivery = order(first, first);
+    assert_eq!(
+        delivery,
+        "create, sync_all, rename, sync_dir, index commit, unlink"
+    );
+    // The first one reserves UIDs, and makes the mailbox's folder and those above it durable.
+    let account = |store: &Store, world: &World| drop(world.account(store, "bob"));
+    assert_eq!(
+        order(account, first),
+        "index commit, create, sync_all, create, sync_all, rename, sync_dir, sync_dir, sync_dir, \
+         sync_dir, rename, sync_dir, index commit, unlink"
+    );
+}
+
+#[test]
+fn a_batch_is_promised_before_anything_is_done() {
+    let ready = |store: &Store, world: &World| {
+        world.deliver(store, "bob", "INBOX");
+        world.deliver(store, "bob", "Spam");
+    };
+    let two = |store: &Store, world: &World| {
+        let both = [
+            append(world, "bob", "INBOX", "x"),
+            append(world, "bob", "Spam", "x"),
+        ];
+        store.commit(batch(both)).unwrap();
+    };
+    let calls = order(ready, two);
+    let promise = "create, sync_data, rename, sync_dir";
+    let rest = calls
+        .strip_prefix(promise)
+        .unwrap_or_else(|| panic!("{calls}"));
+    assert_eq!(
+        rest,
+        ", create, create, sync_all, sync_all, rename, rename, sync_dir, sync_dir, index commit, \
+         unlink, unlink, unlink, sync_dir"
+    );
+}
+
+#[test]
+fn copies_moves_and_expunges_return_after_their_folders_are_synced() {
+    let ready = |store: &Store, world: &World| {
+        for mailbox in ["INBOX", "INBOX", "Spam"] {
+            world.deliver(store, "bob", mailbox);
+        }
+    };
+    let inbox = |store: &Store, world: &World| world.mailbox(store, "bob", "INBOX");
+    let copy = order(ready, |store, world| {
+        inbox(store, world)
+            .copy(&uids(&[1]), &name("Spam"))
+            .unwrap();
+    });
+    assert_eq!(copy, "link, sync_dir, index commit");
+    let moved = order(ready, |store, world| {
+        inbox(store, world)
+            .move_to(&uids(&[1]), &name("Spam"))
+            .unwrap();
+    });
+    assert_eq!(moved, "rename, sync_dir, sync_dir, index commit");
+    let expunged = order(ready, |store, world| {
+        inbox(store, world).expunge(&uids(&[1, 2]), true).unwrap();
+    });
+    assert_eq!(expunged, "unlink, unlink, sync_dir, index commit");
+}
