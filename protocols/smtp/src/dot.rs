@@ -25,9 +25,13 @@ pub enum BodyFault {
 pub enum Step {
     /// The body goes on: a slice of the input, not a copy.
     Chunk(Bytes),
-    /// The body is not acceptable; what was before the fault is not handed out any more. Calling on
-    /// leads to the true end of the data.
-    Fault(BodyFault),
+    /// The body is not acceptable. Calling on leads to the true end of the data.
+    Fault {
+        /// Why.
+        fault: BodyFault,
+        /// How many octets of text came before it; they are not handed out any more.
+        text: usize,
+    },
     /// `CRLF.CRLF` has come.
     End,
     /// More input is needed.
@@ -86,7 +90,8 @@ impl Unstuffer {
             Ok(length) => Step::Chunk(input.take(length)),
             Err((length, fault)) => {
                 input.take(length);
-                Step::Fault(fault)
+                let text = length - 1;
+                Step::Fault { fault, text }
             }
         }
     }
@@ -126,14 +131,14 @@ impl FaultScanner {
     /// Looks at the next bytes.
     ///
     /// # Errors
-    /// The first fault.
-    pub fn scan(&mut self, bytes: &[u8]) -> Result<(), BodyFault> {
+    /// The first fault, and how many of the bytes came before the one that showed it.
+    pub fn scan(&mut self, bytes: &[u8]) -> Result<(), (usize, BodyFault)> {
         let mut at = 0;
         if std::mem::take(&mut self.after_cr) {
             match bytes.first() {
                 None => self.after_cr = true,
                 Some(b'\n') => at = 1,
-                Some(_) => return Err(BodyFault::BareCr),
+                Some(_) => return Err((0, BodyFault::BareCr)),
             }
         }
         while let Some(found) = bytes
@@ -147,9 +152,9 @@ impl FaultScanner {
                     self.after_cr = true;
                     return Ok(());
                 }
-                (Some(b'\r'), Some(_)) => return Err(BodyFault::BareCr),
-                (Some(b'\n'), _) => return Err(BodyFault::BareLf),
-                _ => return Err(BodyFault::Nul),
+                (Some(b'\r'), Some(_)) => return Err((here + 1, BodyFault::BareCr)),
+                (Some(b'\n'), _) => return Err((here, BodyFault::BareLf)),
+                _ => return Err((here, BodyFault::Nul)),
             }
         }
         Ok(())
@@ -240,7 +245,7 @@ mod tests {
             loop {
                 match unstuffer.next(&mut input) {
                     Step::Chunk(chunk) => body.extend_from_slice(&chunk),
-                    Step::Fault(fault) => faults.push(fault),
+                    Step::Fault { fault, .. } => faults.push(fault),
                     Step::End => return (body, faults, true),
                     Step::Starved => break,
                 }
@@ -340,7 +345,7 @@ mod tests {
             let pieces: Result<(), BodyFault> = body
                 .as_bytes()
                 .chunks(cut)
-                .try_for_each(|piece| scanner.scan(piece))
+                .try_for_each(|piece| scanner.scan(piece).map_err(|(_, fault)| fault))
                 .and_then(|()| scanner.finish());
             let faults = unstuffed(format!("{body}x\r\n.\r\n").as_bytes()).1;
             prop_assert_eq!(pieces.err(), faults.first().copied());

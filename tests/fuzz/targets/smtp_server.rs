@@ -56,7 +56,7 @@ fn transcript(flavour: Flavour, verdicts: u8, input: &[u8], size: usize) -> (Vec
                         _ => session.answer(ok()),
                     }
                 }
-                Event::Reset => body.clear(),
+                Event::Reset | Event::Refused(_) => body.clear(),
                 Event::StartTls | Event::Close => {
                     events.push(format!("{event:?}"));
                     break 'input;

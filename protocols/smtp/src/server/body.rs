@@ -120,15 +120,14 @@ impl Session {
         }
     }
 
-    pub(super) fn on_data(&mut self, step: Step, consumed: usize) -> Option<Event> {
+    pub(super) fn on_data(&mut self, step: Step) -> Option<Event> {
         match step {
             Step::Starved => None,
             Step::Chunk(bytes) => self.on_body(bytes),
-            Step::Fault(fault) => {
+            Step::Fault { fault, text } => {
                 let body = self.transaction.as_mut()?.body.as_mut()?;
                 body.out_of_step |= fault != BodyFault::Nul;
-                body.received += consumed as u64;
-                self.fail_body(reply_for::body_fault(fault))
+                self.on_fault(fault, text, text + 1)
             }
             Step::End => {
                 self.mode = Mode::Command;
@@ -150,8 +149,8 @@ impl Session {
                 return None;
             }
             let body = self.transaction.as_mut()?.body.as_mut()?;
-            if let Err(fault) = body.scanner.scan(&bytes) {
-                return self.fail_body(reply_for::body_fault(fault));
+            if let Err((text, fault)) = body.scanner.scan(&bytes) {
+                return self.on_fault(fault, text, bytes.len());
             }
             return self.on_body(bytes);
         }
@@ -199,6 +198,19 @@ impl Session {
             return self.fail_body(reply_for::too_large(limit));
         }
         Some(Event::Body(bytes))
+    }
+
+    /// Refuses the message for a fault after `text` octets of `length` that came together, unless it
+    /// was too large before.
+    fn on_fault(&mut self, fault: BodyFault, text: usize, length: usize) -> Option<Event> {
+        let limit = self.options.message_size_limit;
+        let body = self.transaction.as_mut()?.body.as_mut()?;
+        let before = body.received + text as u64;
+        body.received += length as u64;
+        if limit != 0 && before > limit {
+            return self.fail_body(reply_for::too_large(limit));
+        }
+        self.fail_body(reply_for::body_fault(fault))
     }
 
     /// Refuses the message, for the first reason found.

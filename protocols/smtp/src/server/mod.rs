@@ -169,13 +169,11 @@ impl Session {
                     self.on_response(line.transpose()?)
                 }
                 Mode::Data(unstuffer) => {
-                    let before = self.input.len();
                     let step = unstuffer.next(&mut self.input);
                     if step == Step::Starved {
                         return None;
                     }
-                    let consumed = before - self.input.len();
-                    self.on_data(step, consumed)
+                    self.on_data(step)
                 }
                 Mode::Chunk(chunk) => {
                     if self.input.is_empty() && !chunk.is_over() {

@@ -523,12 +523,18 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn byte_by_byte_equals_one_chunk(lines in prop::collection::vec(line(), 0..30)) {
+    fn byte_by_byte_equals_one_chunk(
+        lines in prop::collection::vec(line(), 0..30),
+        begun: bool,
+        limit in prop::sample::select(vec![0u64, 5, 12, 1000]),
+    ) {
         // Without STARTTLS: what comes with it in one piece is dropped, and must be.
         let lines: String = lines.into_iter().filter(|l| l != "STARTTLS\r\n").collect();
-        let mut whole = Driver::new(Flavour::Smtp);
+        let lines = if begun { format!("{ENVELOPE}DATA\r\n{lines}") } else { lines };
+        let limited = || Options { message_size_limit: limit, ..options(Flavour::Smtp) };
+        let mut whole = Driver::with(limited(), Channel::default());
         whole.push(lines.as_bytes());
-        let mut cut = Driver::new(Flavour::Smtp);
+        let mut cut = Driver::with(limited(), Channel::default());
         for byte in lines.bytes() {
             cut.push(&[byte]);
         }
