@@ -5,10 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
-    os::{
-        fd::AsRawFd as _,
-        unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    },
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -30,6 +27,7 @@ pub struct Facteur {
     child: Option<Child>,
     log: Arc<Log>,
     addresses: BTreeMap<String, SocketAddr>,
+    as_root: bool,
 }
 
 #[derive(Default)]
@@ -59,42 +57,52 @@ pub(crate) fn binary() -> PathBuf {
     path
 }
 
-/// A command of the binary that does not run as root. The binary may lie where that user cannot
-/// go, so it is run by its open file; `_held` keeps that open until the process is started.
-fn unprivileged(binary: &File) -> Command {
+/// A command of the binary. It may lie where another user cannot go, so it is run by its open file.
+pub(crate) fn as_we_are(binary: &File) -> Command {
     let mut command = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()));
     command
         .arg0("facteur")
         .env_remove("FACTEUR_CONFIG")
         .env_remove("NOTIFY_SOCKET");
+    command
+}
+
+/// The same, and never as root.
+pub(crate) fn unprivileged(binary: &File) -> Command {
+    let mut command = as_we_are(binary);
     if rustix::process::geteuid().is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
     command
 }
 
+/// Gives a folder to whoever the server runs as.
+pub(crate) fn give_away(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED))
+            .expect("the folder is given away");
+    }
+}
+
 impl Facteur {
-    pub(crate) fn start(setup: &Setup) -> Self {
+    pub(crate) fn start(setup: &Setup, as_root: bool) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("facteur-test-")
             .tempdir()
             .expect("a folder for the server");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("the data folder");
-        if rustix::process::geteuid().is_root() {
-            for path in [folder.path(), &data] {
-                std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED))
-                    .expect("the folder is given away");
-            }
-        }
+        give_away(folder.path());
+        give_away(&data);
         let mut this = Self {
             folder,
             child: None,
             log: Arc::default(),
             addresses: BTreeMap::new(),
+            as_root,
         };
         setup.write(&this.config(), &data);
-        fs::set_permissions(this.config(), fs::Permissions::from_mode(0o644)).expect("readable");
+        give_away(&this.config());
         for domain in &setup.domains {
             this.must(&["domain", "add", domain], "");
         }
@@ -184,7 +192,12 @@ impl Facteur {
     /// Starts the process and waits until it is ready.
     fn run(&mut self) {
         let binary = File::open(binary()).expect("the binary");
-        let mut child = unprivileged(&binary)
+        let mut command = if self.as_root {
+            as_we_are(&binary)
+        } else {
+            unprivileged(&binary)
+        };
+        let mut child = command
             .arg("--config")
             .arg(self.config())
             .arg("serve")

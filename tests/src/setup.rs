@@ -100,7 +100,15 @@ impl Setup {
     /// # Panics
     /// When it does not start.
     pub fn start(self) -> Facteur {
-        Facteur::start(&self)
+        Facteur::start(&self, false)
+    }
+
+    /// Starts it as root, which it must give up. The tests must run as root.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_as_root(self) -> Facteur {
+        Facteur::start(&self, true)
     }
 
     /// The configuration of a server whose data lie in `data`.
