@@ -215,13 +215,16 @@ impl World {
         self.store.spool().entries().collect()
     }
 
-    /// Waits until the spool is as `wanted`.
+    /// Waits until the spool is as `wanted`, twice in a row: one listing may miss the notice that
+    /// takes the place of a message while it goes from directory to directory.
     pub(crate) async fn until(&self, wanted: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
         let waiting = async {
             loop {
-                let spooled = self.spooled();
-                if wanted(&spooled) {
-                    return spooled;
+                if wanted(&self.spooled()) {
+                    let spooled = self.spooled();
+                    if wanted(&spooled) {
+                        return spooled;
+                    }
                 }
                 tokio::task::yield_now().await;
             }
