@@ -50,13 +50,13 @@ impl Session {
             .filter(|(_, message)| since.is_none_or(|since| message.modseq.value() > since))
             .map(|(sequence, _)| sequence)
             .collect();
-        let fetched = if plan.from_snapshot() {
+        let fetched = if plan.needs_snapshot_only() {
             self.fetch_states(&plan, &snapshot, &sequences).await?;
             Fetched::default()
         } else {
             self.fetch_groups(plan, snapshot, sequences).await?
         };
-        self.updates_but(uid, &fetched.told).await?;
+        self.updates_but(uid, fetched.told).await?;
         if fetched.failed {
             return Ok(Reply::no("[SERVERBUG] Some of the messages cannot be read"));
         }

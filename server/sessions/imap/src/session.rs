@@ -240,3 +240,19 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F: Future>(_: impl FnOnce(Session) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A connection that waits has this, its socket, and nothing else.
+    #[test]
+    fn waiting_connection_is_small() {
+        let size = size_of_future(Session::run);
+        assert!(size <= 4096, "{size}");
+    }
+}

@@ -57,14 +57,16 @@ impl Source {
         self.size
     }
 
-    /// Appends octets of the message to `out`.
+    /// Appends octets of the message to `out`, for a literal: it cannot hold NUL (RFC 3501 §9,
+    /// CHAR8), which becomes 0x80 as in Dovecot.
     pub(crate) fn read(&self, range: &Range<u64>, out: &mut BytesMut) -> io::Result<()> {
         let begin = out.len();
         out.resize(begin + length(range), 0);
         let space = out.get_mut(begin..).unwrap_or_default();
         let read = self.read_exact(space, range.start);
-        if read.is_err() {
-            out.truncate(begin);
+        match read {
+            Ok(()) => without_nul(space),
+            Err(_) => out.truncate(begin),
         }
         read
     }
@@ -197,7 +199,19 @@ impl Source {
             self.each(&range, |piece| filter.push(piece, &mut made))?;
         }
         filter.finish(&mut made);
+        without_nul(&mut made);
         Ok(Located::Made(made))
+    }
+}
+
+fn without_nul(mut bytes: &mut [u8]) {
+    while let Some(at) = memchr::memchr(0, bytes) {
+        let (_, from) = bytes.split_at_mut(at);
+        let Some((nul, rest)) = from.split_first_mut() else {
+            return;
+        };
+        *nul = 0x80;
+        bytes = rest;
     }
 }
 

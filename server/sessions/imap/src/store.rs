@@ -38,7 +38,7 @@ impl Session {
         };
         let outcome = self.change_flags(uids, change.clone()).await?;
         let told = self.tell_stored(store, &change, &outcome).await?;
-        self.updates_but(store.uid, &told).await?;
+        self.updates_but(store.uid, told).await?;
         if outcome.modified.is_empty() {
             return Ok(Reply::ok("STORE completed"));
         }
@@ -101,7 +101,7 @@ impl Session {
                 // Someone else changed it too: the client hears of that.
                 continue;
             }
-            told.push((new.uid, new.modseq));
+            told.insert(new.uid, new.modseq);
             let silent = store.silent && !(condstore && new.modseq != old.modseq);
             if silent {
                 continue;

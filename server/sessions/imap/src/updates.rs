@@ -1,6 +1,6 @@
 //! Telling a client what changed (RFC 3501 §5.2, §7.3, §7.4).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::BytesMut;
 use facteur_imap::write::{self, FetchWriter};
@@ -9,22 +9,22 @@ use facteur_store::{Changes, MessageState, Snapshot};
 
 use crate::{outcome::Closed, selected::Selected, session::Session};
 
-/// What a client knows of some messages already, from the responses of the command at hand:
-/// ascending UIDs, and the modification sequence that it knows each by.
-pub(crate) type Told = Vec<(Uid, ModSeq)>;
+/// What a client knows of some messages already: by which modification sequence it was told of
+/// each last.
+pub(crate) type Told = BTreeMap<Uid, ModSeq>;
 
 impl Session {
     /// Tells what changed since the client was last told. Where EXPUNGE is not allowed and there
     /// is one to tell, everything waits: the numbers the client uses stay as they are.
     pub(crate) async fn updates(&mut self, expunge_allowed: bool) -> Result<(), Closed> {
-        self.updates_but(expunge_allowed, &Told::new()).await
+        self.updates_but(expunge_allowed, Told::new()).await
     }
 
     /// The same without what the client knows.
     pub(crate) async fn updates_but(
         &mut self,
         expunge_allowed: bool,
-        told: &Told,
+        told: Told,
     ) -> Result<(), Closed> {
         let Some(user) = self.user.as_deref_mut() else {
             return Ok(());
@@ -40,6 +40,7 @@ impl Session {
         if Arc::ptr_eq(&later, &selected.snapshot) {
             return Ok(());
         }
+        selected.told.extend(told);
         let changes = selected.snapshot.changes_to(&later);
         if !expunge_allowed && !changes.expunged.is_empty() {
             return Ok(());
@@ -58,7 +59,7 @@ impl Session {
                 selected.recent.insert_range(first..=last);
             }
         }
-        selected.tell(&mut self.out, later, &changes, told, condstore);
+        selected.tell(&mut self.out, later, &changes, condstore);
         Ok(())
     }
 }
@@ -69,10 +70,10 @@ impl Selected {
         out: &mut BytesMut,
         later: Arc<Snapshot>,
         changes: &Changes,
-        told: &Told,
         condstore: bool,
     ) {
         let known = self.snapshot.uid_next();
+        let told = std::mem::take(&mut self.told);
         self.snapshot = later;
         // From the last to the first, so that each number is still what it was.
         for sequence in changes.expunged.iter().rev() {
@@ -84,11 +85,7 @@ impl Selected {
         }
         self.tell_keywords(out);
         for (sequence, message) in self.snapshot.select(&changes.changed) {
-            let at = told.binary_search_by_key(&message.uid, |(uid, _)| *uid);
-            let knows = at.is_ok_and(|at| {
-                told.get(at)
-                    .is_some_and(|(_, modseq)| *modseq == message.modseq)
-            });
+            let knows = told.get(&message.uid) == Some(&message.modseq);
             if knows || u64::from(message.uid.value()) >= known {
                 continue;
             }

@@ -60,7 +60,7 @@ impl Plan {
     }
 
     /// Whether the snapshot answers all of it.
-    pub(super) fn from_snapshot(&self) -> bool {
+    pub(super) fn needs_snapshot_only(&self) -> bool {
         !self.summary && !self.sections
     }
 
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_is_opened() {
-        assert!(plan("(FLAGS UID INTERNALDATE RFC822.SIZE MODSEQ)").from_snapshot());
+        assert!(plan("(FLAGS UID INTERNALDATE RFC822.SIZE MODSEQ)").needs_snapshot_only());
         let envelope = plan("(FLAGS ENVELOPE)");
-        assert!(envelope.summary && !envelope.sections && !envelope.from_snapshot());
+        assert!(envelope.summary && !envelope.sections && !envelope.needs_snapshot_only());
         let header = plan("BODY.PEEK[HEADER.FIELDS (From)]");
         assert!(header.sections && !header.whole && !header.sets_seen);
         assert_eq!(header.cost(1 << 30), HEADER);

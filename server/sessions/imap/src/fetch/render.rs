@@ -80,24 +80,16 @@ fn state(
 impl Job {
     /// Renders a group into `space`. Blocking.
     pub(super) fn render(&self, group: Group, space: BytesMut) -> Result<Rendered, StoreError> {
-        let messages = || {
-            group
-                .0
-                .iter()
-                .filter_map(|n| Some((*n, self.snapshot.by_sequence(*n)?)))
-        };
-        let summaries = match self.plan.summary {
-            true => self.summaries(messages().map(|(_, message)| message.uid).collect())?,
-            false => HashMap::new(),
-        };
         let mut rendering = Rendering {
             job: self,
             out: space,
             rendered: Rendered::default(),
-            seen: self.mark_seen(messages().map(|(_, message)| message))?,
+            seen: self.mark_seen(self.messages(&group).map(|(_, message)| message))?,
         };
-        for (sequence, message) in messages() {
-            rendering.message(sequence, message, summaries.get(&message.uid))?;
+        if self.plan.summary && !self.plan.sections {
+            self.render_summaries(&group, &mut rendering)?;
+        } else {
+            self.render_messages(&group, &mut rendering)?;
         }
         let Rendering {
             out, mut rendered, ..
@@ -106,6 +98,59 @@ impl Job {
             rendered.pieces.push(Piece::Bytes(out));
         }
         Ok(rendered)
+    }
+
+    fn messages<'g>(
+        &'g self,
+        group: &'g Group,
+    ) -> impl Iterator<Item = (u32, &'g MessageState)> + Clone {
+        let by_sequence = |number: &u32| Some((*number, self.snapshot.by_sequence(*number)?));
+        group.0.iter().filter_map(by_sequence)
+    }
+
+    fn uids(&self, group: &Group) -> UidSet {
+        self.messages(group)
+            .map(|(_, message)| message.uid)
+            .collect()
+    }
+
+    /// Writes the responses as the index hands the summaries out, without keeping them.
+    fn render_summaries(
+        &self,
+        group: &Group,
+        rendering: &mut Rendering<'_>,
+    ) -> Result<(), StoreError> {
+        let mut messages = self.messages(group);
+        let mut written = Ok(());
+        self.mailbox
+            .summaries(&self.uids(group), &mut |uid, summary| {
+                // Both are in UID order; what the index does not have is passed over.
+                let found = messages.find(|(_, message)| {
+                    let there = message.uid == uid;
+                    rendering.rendered.gone |= !there;
+                    there
+                });
+                if let (Some((sequence, message)), true) = (found, written.is_ok()) {
+                    written = rendering.message(sequence, message, Some(summary));
+                }
+            })?;
+        rendering.rendered.gone |= messages.next().is_some();
+        written
+    }
+
+    fn render_messages(
+        &self,
+        group: &Group,
+        rendering: &mut Rendering<'_>,
+    ) -> Result<(), StoreError> {
+        let summaries = match self.plan.summary {
+            true => self.summaries(self.uids(group))?,
+            false => HashMap::new(),
+        };
+        for (sequence, message) in self.messages(group) {
+            rendering.message(sequence, message, summaries.get(&message.uid))?;
+        }
+        Ok(())
     }
 
     fn summaries(&self, uids: UidSet) -> Result<HashMap<Uid, Summary>, StoreError> {
@@ -258,7 +303,8 @@ impl Rendering<'_> {
             if job.plan.condstore && !job.plan.items.contains(&FetchItem::ModSeq) {
                 fetch.modseq(state_now.modseq.value());
             }
-            self.rendered.told.push((message.uid, state_now.modseq));
+            let modseq = state_now.modseq;
+            self.rendered.told.insert(message.uid, modseq);
         }
         fetch.end();
         Ok(())

@@ -46,9 +46,12 @@ pub(super) fn uses_modseq(key: &SearchKey) -> bool {
     }
 }
 
+/// Makes UTF-8 of another charset.
+type Decode = fn(&[u8]) -> String;
+
 /// What a key is compiled with.
 struct Compiler<'a> {
-    charset: Option<fn(&[u8]) -> String>,
+    charset: Option<Decode>,
     selected: &'a Selected,
     now: i64,
 }
@@ -85,7 +88,7 @@ impl Key {
 }
 
 /// How strings of this charset become UTF-8; none where they are.
-fn decoder(name: &str) -> Result<Option<fn(&[u8]) -> String>, Reply> {
+fn decoder(name: &str) -> Result<Option<Decode>, Reply> {
     if ["UTF-8", "US-ASCII"]
         .iter()
         .any(|known| known.eq_ignore_ascii_case(name))

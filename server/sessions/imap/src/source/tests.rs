@@ -116,3 +116,11 @@ fn file_shorter_than_its_size_is_an_error() {
     assert!(source.read(&(0..10), &mut out).is_err());
     assert_eq!(&out[..], b"before");
 }
+
+#[test]
+fn nul_does_not_reach_a_literal() {
+    let source = source("A: \0\0b\0");
+    let mut out = BytesMut::new();
+    source.read(&(0..7), &mut out).unwrap();
+    assert_eq!(&out[..], b"A: \x80\x80b\x80");
+}
