@@ -151,8 +151,8 @@ fn log(context: &Context, entry: &Entry, recipient: &Recipient, outcome: &Outcom
         Some(remote) => remote.clone(),
         None => hop_label(context, recipient),
     };
+    // The span says which message.
     info!(
-        queue_id = %entry.queue_id,
         recipient = %recipient.forward_path,
         original = %recipient.original,
         action = outcome.action(),

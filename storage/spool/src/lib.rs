@@ -6,7 +6,7 @@
 //!
 //! One file holds one message: its envelope, its body, and after them one record for each change,
 //! so that striking a recipient off costs an append and never a copy of the body. The files lie
-//! below 32 directories, chosen by the last (random) digit of the queue id.
+//! below 32 directories, chosen by the last (random) digits of the queue id.
 
 mod change;
 mod entry;

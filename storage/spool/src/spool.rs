@@ -330,8 +330,8 @@ fn shard_name(shard: usize) -> String {
     format!("{shard:02}")
 }
 
-/// By the last digit of the queue id, which is random.
+/// By the last digits of the queue id, which are random.
 pub(crate) fn shard_of(id: &QueueId) -> usize {
-    let last = id.as_str().bytes().last().unwrap_or_default();
-    usize::from(last) % SHARDS
+    let last = id.as_str().bytes().rev().take(2);
+    last.fold(0, |sum, digit| sum * 11 + usize::from(digit)) % SHARDS
 }

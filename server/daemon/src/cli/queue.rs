@@ -83,8 +83,13 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if asked.is_none() {
         offline(&state, &request, &mut printer)?;
     }
-    if let Some(error) = printer.broken {
-        return Err(error.into());
+    match printer.broken {
+        // Whoever read has seen enough.
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(error) => return Err(error.into()),
+        None => {}
     }
     if let Some(why) = printer.failed {
         bail!(why);
