@@ -41,6 +41,7 @@ impl From<rusqlite::Error> for IndexError {
                 rusqlite::Error::FromSqlConversionFailure(..)
                     | rusqlite::Error::IntegralValueOutOfRange(..)
                     | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::SqlInputError { .. }
             ) =>
             {
                 Self::Damaged(error.to_string())

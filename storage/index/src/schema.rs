@@ -38,6 +38,8 @@ CREATE INDEX memory_expiry ON memory (expires_at);
 
 /// Sets the connection up and makes the tables when there are none.
 pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
+    // Nobody is waited for: who has it open keeps it open.
+    connection.busy_timeout(std::time::Duration::ZERO)?;
     // One owner per account: nobody shares the database, so its lock can stay and its shared
     // memory need not exist.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;

@@ -78,7 +78,16 @@ fn main() -> Outcome {
     measure("deliveries to one account, one thread", 2000, || {
         (0..2000).try_for_each(|_| deliver(ACCOUNTS))
     })?;
-    let account = store.account(&spec(ACCOUNTS))?;
+    sessions(&store, &spec(ACCOUNTS))?;
+    store.close()?;
+    drop(store);
+    std::fs::remove_dir_all(dir)?;
+    Ok(())
+}
+
+/// What sessions do with a mailbox of 10,000 messages.
+fn sessions(store: &Store, spec: &AccountSpec) -> Outcome {
+    let account = store.account(spec)?;
     let inbox = account.open(&MailboxName::inbox())?;
     let mut all = UidSet::new();
     all.insert_range(Uid::FIRST..=Uid::new(u32::MAX).ok_or("UID")?);
@@ -115,10 +124,6 @@ fn main() -> Outcome {
         inbox.expunge(&some, true)?;
         Ok(())
     })?;
-    drop((inbox, account));
-    store.close()?;
-    drop(store);
-    std::fs::remove_dir_all(dir)?;
     Ok(())
 }
 

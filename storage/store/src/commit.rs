@@ -133,14 +133,16 @@ fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
 /// A message's file under its temporary name, which goes if it gets no other.
 struct Written {
     disk: Disk,
-    path: PathBuf,
+    path: Option<PathBuf>,
     scanned: Scanned,
     guid: Guid,
 }
 
 impl Drop for Written {
     fn drop(&mut self) {
-        let _ = self.disk.unlink_if_there(&self.path);
+        if let Some(path) = &self.path {
+            let _ = self.disk.unlink_if_there(path);
+        }
     }
 }
 
@@ -201,7 +203,7 @@ fn write_one(
     let (path, file) = message.write(disk, dir)?;
     let written = Written {
         disk: disk.clone(),
-        path,
+        path: Some(path),
         scanned,
         guid,
     };
@@ -302,11 +304,11 @@ impl<'a> Work<'a> {
     fn perform(
         &mut self,
         batch: &Batch,
-        written: Vec<Written>,
+        mut written: Vec<Written>,
         steps: &[Step],
         transaction: Option<&QueueId>,
     ) -> Result<(), StoreError> {
-        self.name_files(batch, &written, steps)?;
+        self.name_files(batch, &mut written, steps)?;
         self.write_rows(batch, &written, steps)?;
         drop(written);
         let spool = &self.shared.spool;
@@ -329,7 +331,7 @@ impl<'a> Work<'a> {
     fn name_files(
         &mut self,
         batch: &Batch,
-        written: &[Written],
+        written: &mut [Written],
         steps: &[Step],
     ) -> Result<(), StoreError> {
         let mut dirs = BTreeSet::new();
@@ -339,7 +341,9 @@ impl<'a> Work<'a> {
             };
             let dir = self.mails(append)?;
             let path = dir.join(Layout::file_name(state.uid));
-            self.shared.disk.rename_new(&written.path, &path)?;
+            let temporary = written.path.as_ref().ok_or(StoreError::Gone)?;
+            self.shared.disk.rename_new(temporary, &path)?;
+            written.path = None;
             self.named.insert(path);
             dirs.insert(dir);
         }
