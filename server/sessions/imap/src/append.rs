@@ -67,7 +67,8 @@ impl Session {
         let name = self.user()?.name.clone();
         let mailbox = self.mailbox_name(&head.mailbox)?;
         let (flags, keywords) = flags_of(&head.flags)?;
-        if head.size > self.service.options.message_size_limit {
+        let limit = self.service.options.message_size_limit;
+        if limit != 0 && head.size > limit {
             return Err(Reply::no("[TOOBIG] Message is larger than this server takes").into());
         }
         if head.size == 0 {

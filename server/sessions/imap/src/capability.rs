@@ -32,7 +32,10 @@ impl Session {
         let mut text = ALWAYS.to_owned();
         if self.user.is_some() {
             let limit = self.service.options.message_size_limit;
-            text.push_str(&format!(" {LOGGED_IN} APPENDLIMIT={limit}"));
+            text.push_str(&format!(" {LOGGED_IN}"));
+            if limit != 0 {
+                text.push_str(&format!(" APPENDLIMIT={limit}"));
+            }
             return text;
         }
         if self.starttls_allowed() {

@@ -33,6 +33,9 @@ impl Session {
         if self.user.is_some() {
             return Err(Reply::bad("Already logged in"));
         }
+        if self.connection.listener.auth == Some(false) {
+            return Err(Reply::no("[CANNOT] Logins are not taken here"));
+        }
         if !self.password_allowed() {
             return Err(Reply::no("[PRIVACYREQUIRED] Use STARTTLS first"));
         }

@@ -80,7 +80,12 @@ pub(crate) fn saved(user: &str, mailbox: &MailboxName, uid: Uid, message_id: &st
     info!(target: "mail_log", user, event = "save", %mailbox, uid = uid.value(), message_id, size);
 }
 
-/// A folder was made, removed or renamed.
+/// A folder was made or removed.
 pub(crate) fn mailbox(user: &str, event: &'static str, mailbox: &MailboxName) {
     info!(target: "mail_log", user, event, %mailbox);
+}
+
+/// A folder was renamed.
+pub(crate) fn renamed(user: &str, from: &MailboxName, to: &MailboxName) {
+    info!(target: "mail_log", user, event = "mailbox_rename", mailbox = %from, %to);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Options {
     /// Longest command line in octets, without its literals.
     pub max_line_length: usize,
-    /// Largest message APPEND takes, in octets; told as APPENDLIMIT (RFC 7889).
+    /// Largest message APPEND takes, in octets; told as APPENDLIMIT (RFC 7889). 0 is no limit.
     pub message_size_limit: u64,
     /// Most connections of one user from one address; 0 is no limit.
     pub mail_max_userip_connections: u32,

@@ -19,7 +19,7 @@ impl Session {
         let (account, user) = (user.account.clone(), user.name.clone());
         self.blocking(move || {
             account.rename(&from, &to)?;
-            mail_log::mailbox(&user, "mailbox_rename", &to);
+            mail_log::renamed(&user, &from, &to);
             Ok::<_, facteur_store::StoreError>(())
         })
         .await?;

@@ -40,12 +40,12 @@ impl Session {
             out.extend_from_slice(separator);
             out.extend_from_slice(item.as_str().as_bytes());
             out.extend_from_slice(b" ");
-            let value = match item {
-                StatusItem::AppendLimit => limit,
-                StatusItem::DeletedStorage => deleted_storage,
-                item => value_of(&status, *item),
-            };
-            write::number(out, value);
+            match item {
+                StatusItem::AppendLimit if limit == 0 => out.extend_from_slice(b"NIL"),
+                StatusItem::AppendLimit => write::number(out, limit),
+                StatusItem::DeletedStorage => write::number(out, deleted_storage),
+                item => write::number(out, value_of(&status, *item)),
+            }
             separator = b" ";
         }
         out.extend_from_slice(b")\r\n");

@@ -13,8 +13,12 @@ mod folders;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod mail_log;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod search;
+#[cfg(test)]
+mod starttls;

@@ -11,7 +11,7 @@ use facteur_runtime::{
 use facteur_session_imap::{ImapService, Options};
 use facteur_store::{AutoFolder, Store};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixStream,
     time::timeout,
 };
@@ -78,9 +78,17 @@ impl Rig {
             Drain::new(self.stop.clone()),
             None,
         );
+        self.serve(connection);
+        self.greeted(Box::new(ours)).await
+    }
+
+    pub(crate) fn serve(&self, connection: Connection) {
         tokio::spawn(Arc::clone(&self.service).serve(connection));
+    }
+
+    pub(crate) async fn greeted(&self, stream: Box<dyn Duplex>) -> Client {
         let mut client = Client {
-            stream: ours,
+            stream,
             buffer: Vec::new(),
             tag: 0,
         };
@@ -134,8 +142,12 @@ fn open_store(state: PathBuf) -> Store {
     .unwrap()
 }
 
+/// What a client talks through.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
 pub(crate) struct Client {
-    pub(crate) stream: UnixStream,
+    pub(crate) stream: Box<dyn Duplex>,
     buffer: Vec<u8>,
     tag: u32,
 }
