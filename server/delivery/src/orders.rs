@@ -1,6 +1,7 @@
 //! Carries out what scripts order.
 
 use facteur_address::Address;
+use facteur_message::headers;
 use facteur_model::SpecialUse;
 use facteur_spool::QueueId;
 use facteur_store::{Account, StoreError};
@@ -108,6 +109,19 @@ impl Orders<'_> {
         Ok(there.then_some(Target { mailbox, create }))
     }
 
+    /// Whether the account redirected this message before. The field lies before the body of a
+    /// message that never left this server.
+    fn came_back(&self) -> Result<bool, StoreError> {
+        let message = self.transaction.message;
+        let source = self.transaction.source()?;
+        let owner = self.recipient.account.address.to_string();
+        let mut fields = headers::fields(&message.prefix).chain(headers::fields(source.as_ref()));
+        Ok(fields.any(|field| {
+            let by = String::from_utf8_lossy(field.value);
+            field.is(REDIRECTED_FROM) && by.trim().eq_ignore_ascii_case(&owner)
+        }))
+    }
+
     fn redirect(
         &self,
         to: &str,
@@ -125,13 +139,7 @@ impl Orders<'_> {
             self.not_done(&format!("{to} is no address"));
             return keep(version);
         };
-        let source = self.transaction.source()?;
-        let owner = self.recipient.account.address.to_string();
-        let came_back = facteur_message::headers::fields(source.as_ref()).any(|field| {
-            let by = String::from_utf8_lossy(field.value);
-            field.is(REDIRECTED_FROM) && by.trim().eq_ignore_ascii_case(&owner)
-        });
-        if came_back {
+        if self.came_back()? {
             self.not_done("the message was redirected from here before");
             return keep(version);
         }

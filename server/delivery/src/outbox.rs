@@ -256,9 +256,15 @@ fn parse_flags(texts: &[String]) -> (Flags, Vec<Keyword>) {
 
 /// The mailbox that a script, or a detail, calls `name`.
 pub(crate) fn mailbox_name(name: &str, options: &Options) -> Option<MailboxName> {
-    let mut prefixes = options.alias_prefixes.iter();
-    let name = prefixes
-        .find_map(|prefix| name.strip_prefix(prefix.as_str()))
+    let below = |prefix: &String| {
+        let start = name.get(..prefix.len())?;
+        let rest = name.get(prefix.len()..)?;
+        start.eq_ignore_ascii_case(prefix).then_some(rest)
+    };
+    let name = options
+        .alias_prefixes
+        .iter()
+        .find_map(below)
         .unwrap_or(name);
     let separator = options.separator;
     if separator == MailboxName::SEPARATOR {

@@ -164,7 +164,7 @@ fn names_in_scripts_are_those_that_clients_see() {
     let house = House::new(options);
     house.script(
         BOB,
-        "require [\"fileinto\", \"mailbox\"]; fileinto :create \"INBOX.A.B\";",
+        "require [\"fileinto\", \"mailbox\"]; fileinto :create \"Inbox.A.B\";",
     );
     house.send(BOB);
     assert_eq!(house.count(BOB, "A/B"), 1);

@@ -35,6 +35,15 @@ fn redirect_that_came_back_is_kept() {
     let done = house.deliver(&house.arrived(&again), &[house.recipient(BOB)]);
     assert!(done.sent.is_empty());
     assert_eq!(house.count(BOB, "INBOX"), 1);
+    // Nor one that never left this server, whose field lies before the body.
+    let mut here = house.arrived(MESSAGE);
+    here.prefix = "X-Sieve-Redirected-From: bob@example.org\r\n".into();
+    assert!(
+        house
+            .deliver(&here, &[house.recipient(BOB)])
+            .sent
+            .is_empty()
+    );
     // Another account's field is no loop.
     let other = format!("X-Sieve-Redirected-From: eve@example.org\r\n{MESSAGE}");
     let done = house.deliver(&house.arrived(&other), &[house.recipient(BOB)]);
