@@ -154,6 +154,11 @@ impl Checker<'_> {
                 "the listener has no TLS (tls = \"none\")",
             );
         }
+        self.listener_rules(path, listener, protocol);
+    }
+
+    fn listener_rules(&mut self, path: &str, listener: &Listener, protocol: ListenerProtocol) {
+        let key = |name: &str| format!("{path}.{name}");
         let is_smtp = matches!(
             protocol,
             ListenerProtocol::Smtp | ListenerProtocol::Submission | ListenerProtocol::Lmtp

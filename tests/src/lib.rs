@@ -4,7 +4,7 @@
 //! A test owns everything it starts: a data folder that goes with it, ports that the system picks,
 //! and a process that is killed when the [`Facteur`] is dropped. Everything waits for what it can
 //! observe, with a limit, and panics with the server's log when that does not come.
-#![allow(
+#![expect(
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -19,15 +19,17 @@ mod quickstart;
 mod server;
 mod setup;
 mod smtp;
+mod workdir;
 
 pub use connection::Connection;
 pub use imap::{Imap, Response};
-pub use peer::{is_ci, require_peer};
+pub use peer::{is_ci, require_peer, require_root};
 pub use pop3::Pop3;
 pub use quickstart::Quickstart;
 pub use server::Facteur;
 pub use setup::Setup;
 pub use smtp::{Reply, Smtp};
+pub use workdir::{Ran, Workdir};
 
 use std::time::Duration;
 

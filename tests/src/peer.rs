@@ -19,9 +19,11 @@ pub fn is_ci() -> bool {
 /// In CI, when it is missing.
 pub fn require_peer(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        // Where Debian keeps what administrators run.
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+    // Debian's own first: another of that name may lie where the server's user cannot go.
+    let found = ["/usr/bin", "/usr/sbin", "/sbin"]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file());
     if found.is_none() {
@@ -32,6 +34,19 @@ pub fn require_peer(program: &str) -> Option<PathBuf> {
         skip(program);
     }
     found
+}
+
+/// Whether this runs as root, which `what` needs; otherwise as [`require_peer`].
+///
+/// # Panics
+/// In CI, when it does not.
+pub fn require_root(what: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        assert!(!is_ci(), "{what} needs root, and in CI nothing is skipped");
+        skip(&format!("root (for {what})"));
+    }
+    is_root
 }
 
 fn skip(program: &str) {

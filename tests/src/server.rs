@@ -70,10 +70,15 @@ pub(crate) fn as_we_are(binary: &File) -> Command {
 /// The same, and never as root.
 pub(crate) fn unprivileged(binary: &File) -> Command {
     let mut command = as_we_are(binary);
+    drop_root(&mut command);
+    command
+}
+
+/// Has a command run as the server does: not as root.
+pub(crate) fn drop_root(command: &mut Command) {
     if rustix::process::geteuid().is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
-    command
 }
 
 /// Gives a folder to whoever the server runs as.

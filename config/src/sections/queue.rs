@@ -14,6 +14,8 @@ choice! {
         None = "none",
         /// When the other server offers it; its certificate is not verified.
         May = "may",
+        /// Always; its certificate is not verified.
+        Encrypt = "encrypt",
     }
 }
 

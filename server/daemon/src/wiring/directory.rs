@@ -22,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 enum Source {
-    Sql(SqlOptions),
+    Sql(Box<SqlOptions>),
     PasswdFile(PasswdFileOptions),
 }
 
@@ -61,13 +61,13 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
             home,
         })
     } else {
-        Source::Sql(SqlOptions {
+        Source::Sql(Box::new(SqlOptions {
             max_connections: *max_connections,
             timeout: timeout.0,
             queries: queries(&config.queries),
             usage_database: Some(paths.usage()),
             ..SqlOptions::new(url, home)
-        })
+        }))
     };
     Ok(Settings {
         source,
@@ -118,7 +118,7 @@ fn queries(section: &QuerySection) -> Queries {
 /// Opens the SQL directory itself, for the verbs that change it.
 pub(crate) async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
     match settings(config)?.source {
-        Source::Sql(options) => Ok(Sql::open(options).await?),
+        Source::Sql(options) => Ok(Sql::open(*options).await?),
         Source::PasswdFile(options) => bail!(
             "the directory is the file {}: change it with an editor",
             options.path.display()
@@ -131,7 +131,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Directory>> 
     let Settings { source, cache } = settings(config)?;
     match source {
         Source::Sql(options) => {
-            let sql = Sql::open(options).await.context("directory.url")?;
+            let sql = Sql::open(*options).await.context("directory.url")?;
             // A database that is down now may be up later: logins and recipients are deferred.
             if let Err(error) = sql.check().await {
                 tracing::warn!(%error, "the directory does not answer");

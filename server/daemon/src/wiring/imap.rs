@@ -31,8 +31,6 @@ pub(crate) fn options(config: &Config) -> Options {
         imap_max_line_length,
         imap_idle_timeout,
         imap_idle_notify_interval,
-        mail_log_events: _,
-        mail_log_fields: _,
     } = &config.imap;
     // The one with the inbox is the one clients are told.
     let mut namespaces: Vec<&Section> = config.namespaces.iter().collect();

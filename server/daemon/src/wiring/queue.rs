@@ -62,6 +62,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         tls: match smtp_tls_security_level {
             SmtpTlsSecurityLevel::None => TlsPolicy::None,
             SmtpTlsSecurityLevel::May => TlsPolicy::May,
+            SmtpTlsSecurityLevel::Encrypt => TlsPolicy::Encrypt,
         },
         own_endpoints: own_endpoints(config),
         nameservers: nameservers.iter().copied().map(Nameserver).collect(),

@@ -1,9 +1,12 @@
 //! Log lines, to standard error.
 
+mod mail_log;
+
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use facteur_config::sections::{Log, LogFormat};
+use mail_log::MailLog;
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry, filter::LevelFilter, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
@@ -12,28 +15,40 @@ use tracing_subscriber::{
 /// Changes what is logged while the server runs.
 pub(crate) struct LogControl {
     filter: reload::Handle<EnvFilter, Registry>,
+    mail_log: MailLog,
     format: LogFormat,
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    // rustls warns of every client that connects by an address; only what is given for it by name
+    // in the configuration comes before this.
     EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .parse(level)
+        .parse(format!("rustls=error,{level}"))
         .with_context(|| format!("log.level: {level:?} is not a level"))
 }
 
 /// Whether the log's settings can be used.
 pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
-    let Log { format: _, level } = log;
+    let Log {
+        format: _,
+        level,
+        mail_log_events: _,
+    } = log;
     filter(level).map(drop)
 }
 
 /// Begins to log. Once in a process.
 pub(crate) fn start(log: &Log) -> anyhow::Result<LogControl> {
-    let Log { format, level } = log;
+    let Log {
+        format,
+        level,
+        mail_log_events,
+    } = log;
     let (filter, handle) = reload::Layer::new(filter(level)?);
     // The journal has a time for each line itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let mail_log = MailLog::new(mail_log_events);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
@@ -44,12 +59,13 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<LogControl> {
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(layer)
+        .with(layer.with_filter(mail_log.clone()))
         .try_init()
         .context("the log was started already")?;
     log_panics();
     Ok(LogControl {
         filter: handle,
+        mail_log,
         format: *format,
     })
 }
@@ -57,8 +73,13 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<LogControl> {
 impl LogControl {
     /// Logs by other settings from now on.
     pub(crate) fn reload(&self, log: &Log) -> anyhow::Result<()> {
-        let Log { format, level } = log;
+        let Log {
+            format,
+            level,
+            mail_log_events,
+        } = log;
         self.filter.reload(filter(level)?)?;
+        self.mail_log.set(mail_log_events);
         if *format != self.format {
             tracing::warn!("log.format takes effect after a restart");
         }
