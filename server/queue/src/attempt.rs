@@ -39,9 +39,9 @@ pub(crate) struct Context {
     pub(crate) spool: Spool,
     pub(crate) store: Store,
     pub(crate) bridge: Bridge,
-    pub(crate) router: Router,
+    pub(crate) router: ArcSwap<Router>,
     pub(crate) directory: Arc<dyn Directory>,
-    pub(crate) deliverer: Deliverer,
+    pub(crate) deliverer: ArcSwap<Deliverer>,
     pub(crate) dns: Dns,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) connections: Arc<Semaphore>,
@@ -170,7 +170,7 @@ async fn sort(context: &Arc<Context>, plan: &mut Plan, n: usize, recipient: &Rec
             found.map(|found| found.map(|account| (account, detail.clone())))
         }
         // What an alias leads to is written down before; this is what could not be.
-        Leads::Unresolved => match context.router.resolve(&address).await {
+        Leads::Unresolved => match context.router.load_full().resolve(&address).await {
             Ok(route) if route.remote.len() == 1 && route.local.is_empty() => {
                 let address = route.remote.into_iter().next().unwrap_or(address);
                 return plan.remotes.push((n, address));
@@ -212,7 +212,7 @@ async fn resolve_aliases(context: &Arc<Context>, entry: &mut Entry) -> Result<()
         let Ok(address) = Address::parse(&recipient.forward_path) else {
             continue;
         };
-        let Ok(route) = context.router.resolve(&address).await else {
+        let Ok(route) = context.router.load_full().resolve(&address).await else {
             continue;
         };
         let count = route.local.len() + route.remote.len();

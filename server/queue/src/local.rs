@@ -88,7 +88,10 @@ fn plan_and_commit(
         });
     }
     let mut batch = Batch::default();
-    let deliveries = context.deliverer.plan(&arrived, &recipients, &mut batch);
+    let deliveries = context
+        .deliverer
+        .load()
+        .plan(&arrived, &recipients, &mut batch);
     let done = recipients
         .iter()
         .zip(&deliveries)

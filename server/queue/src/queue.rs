@@ -79,9 +79,9 @@ impl Queue {
             spool: parts.store.spool().clone(),
             store: parts.store,
             bridge: parts.bridge,
-            router: parts.router,
+            router: ArcSwap::from_pointee(parts.router),
             directory: parts.directory,
-            deliverer: parts.deliverer,
+            deliverer: ArcSwap::from_pointee(parts.deliverer),
             destinations: Mutex::new(HashMap::new()),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -104,8 +104,10 @@ impl Queue {
     }
 
     /// Changes how it behaves from now on; the DNS servers and the number of connections stay.
-    pub fn reconfigure(&self, options: Options) {
+    pub fn reconfigure(&self, options: Options, router: Router, deliverer: Deliverer) {
         self.context.options.store(Arc::new(options));
+        self.context.router.store(Arc::new(router));
+        self.context.deliverer.store(Arc::new(deliverer));
     }
 
     /// Stops: begins nothing new, and lets what is under way end, for at most `grace`.

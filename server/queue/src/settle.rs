@@ -58,6 +58,31 @@ pub(crate) async fn settle(
         // Nothing was tried: the queue is stopping, or the next hop has enough to do.
         now + RETRY_AFTER
     };
+    let mut change = states(tried);
+    if attempted && !done {
+        change.schedule = Some(Schedule {
+            next_attempt_at: next,
+            attempts: entry.attempts + 1,
+        });
+    }
+    let work = Writing {
+        entry: Arc::clone(entry),
+        outcomes: outcomes.into(),
+        change,
+        done,
+    };
+    if !work.write_down(context).await {
+        return Ended::Dropped;
+    }
+    if done {
+        Ended::Done
+    } else {
+        Ended::Again(next)
+    }
+}
+
+/// What changes about the recipients.
+fn states<'a>(tried: impl Iterator<Item = (&'a Recipient, &'a Option<Outcome>)>) -> Change {
     let mut change = Change::default();
     for (recipient, outcome) in tried {
         let Some(outcome) = outcome else { continue };
@@ -71,29 +96,7 @@ pub(crate) async fn settle(
             change.recipients.push((recipient.delivery, state));
         }
     }
-    if attempted && !done {
-        change.schedule = Some(Schedule {
-            next_attempt_at: next,
-            attempts: entry.attempts + 1,
-        });
-    }
-    let outcomes: Arc<[Option<Outcome>]> = outcomes.into();
-    while let Err(error) = write(context, entry, &outcomes, change.clone(), done).await {
-        if matches!(error, WriteError::Spool(SpoolError::Gone)) {
-            return Ended::Dropped;
-        }
-        // What was done must not be done again: no way on before it is written down.
-        error!(queue_id = %entry.queue_id, %error, "outcomes cannot be written to the spool");
-        tokio::select! {
-            () = context.clock.sleep_until(context.clock.now() + RETRY_AFTER) => {}
-            () = context.stopping.cancelled() => return Ended::Dropped,
-        }
-    }
-    if done {
-        Ended::Done
-    } else {
-        Ended::Again(next)
-    }
+    change
 }
 
 /// Why the outcomes could not be written down.
@@ -107,26 +110,68 @@ pub(crate) enum WriteError {
     Io(#[from] io::Error),
 }
 
-async fn write(
-    context: &Arc<Context>,
-    entry: &Arc<Entry>,
-    outcomes: &Arc<[Option<Outcome>]>,
+/// What is to be written down.
+#[derive(Clone)]
+struct Writing {
+    entry: Arc<Entry>,
+    outcomes: Arc<[Option<Outcome>]>,
     change: Change,
     done: bool,
-) -> Result<(), WriteError> {
-    let (context_, entry, outcomes) =
-        (Arc::clone(context), Arc::clone(entry), Arc::clone(outcomes));
-    let work = move || -> Result<(), WriteError> {
-        let id = &entry.queue_id;
-        let noticed = bounce::commit(&context_, &entry, &outcomes, change.clone())?;
-        if done {
-            context_.spool.remove(id)?;
-        } else if !noticed && !change.is_empty() {
-            context_.spool.update(id, &change)?;
+}
+
+impl Writing {
+    /// Writes until it is durable; `false` when that is out of question. What was done must not be
+    /// done again: there is no way on before it is written down.
+    async fn write_down(self, context: &Arc<Context>) -> bool {
+        let mut noticed = None;
+        loop {
+            let (this, context_) = (self.clone(), Arc::clone(context));
+            let (now_noticed, result) = context
+                .bridge
+                .run(move || this.once(&context_, noticed))
+                .await;
+            // A notice that went out is not sent again because what follows it failed.
+            noticed = now_noticed;
+            let error = match result {
+                Ok(()) => return true,
+                Err(WriteError::Spool(SpoolError::Gone)) => return false,
+                Err(error) => error,
+            };
+            error!(%error, "outcomes cannot be written to the spool");
+            if matches!(error, WriteError::Spool(SpoolError::Damaged(_))) {
+                return false;
+            }
+            tokio::select! {
+                () = context.clock.sleep_until(context.clock.now() + RETRY_AFTER) => {}
+                () = context.stopping.cancelled() => return false,
+            }
         }
-        Ok(())
-    };
-    context.bridge.run(work).await
+    }
+
+    /// Writes, beginning after what `noticed` says was done; says it of this time.
+    fn once(
+        &self,
+        context: &Context,
+        noticed: Option<bool>,
+    ) -> (Option<bool>, Result<(), WriteError>) {
+        let committed = match noticed {
+            Some(noticed) => Ok(noticed),
+            None => bounce::commit(context, &self.entry, &self.outcomes, self.change.clone()),
+        };
+        let noticed = match committed {
+            Ok(noticed) => noticed,
+            Err(error) => return (None, Err(error)),
+        };
+        let id = &self.entry.queue_id;
+        let written = if self.done {
+            context.spool.remove(id).map(|_| ())
+        } else if noticed || self.change.is_empty() {
+            Ok(())
+        } else {
+            context.spool.update(id, &self.change)
+        };
+        (Some(noticed), written.map_err(WriteError::from))
+    }
 }
 
 /// A delay of a message that has been tried long enough.
