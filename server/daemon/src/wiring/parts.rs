@@ -128,8 +128,13 @@ impl Parts {
         config: &Config,
         directory: Arc<dyn Directory>,
     ) -> anyhow::Result<()> {
-        self.queue.reconfigure(queue::options(config)?);
+        let deliverer = Deliverer::new(self.store.clone(), delivery::options(config)?);
         self.directory.replace(directory);
+        self.queue.reconfigure(
+            queue::options(config)?,
+            router(config, &self.directory),
+            deliverer,
+        );
         Ok(())
     }
 
