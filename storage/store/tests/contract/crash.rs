@@ -439,3 +439,33 @@ fn copies_moves_and_expunges_return_after_their_folders_are_synced() {
     });
     assert_eq!(expunged, "unlink, unlink, sync_dir, index commit");
 }
+
+/// Killed in the middle, and killed again while the next start puts that right.
+#[test]
+fn killed_again_while_recovering_nothing_is_lost_or_twice() {
+    let mut recoveries = 0;
+    // The calls of opening an empty spool come first and are the same every time.
+    for call in (140..330).step_by(7) {
+        for again in (100..).step_by(11) {
+            let mut run = Run::new();
+            let (disk, faults) = Disk::crashing(call);
+            if let Ok(store) = run.world.open_on(disk) {
+                run.perform(&store);
+            }
+            assert!(faults.struck());
+            let (disk, faults) = Disk::crashing(again + call % 11);
+            drop(run.world.open_on(disk));
+            let shown = format!("killed at {call}, and again at {}", faults.calls());
+            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                run.check(&run.world.open());
+            }));
+            assert!(checked.is_ok(), "{shown}");
+            if !faults.struck() {
+                break;
+            }
+            recoveries += 1;
+        }
+    }
+    println!("{recoveries} recoveries killed");
+    assert!(recoveries > 30, "{recoveries}");
+}
