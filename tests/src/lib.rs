@@ -13,22 +13,26 @@
 
 mod connection;
 mod imap;
+mod managesieve;
 mod peer;
 mod pop3;
 mod quickstart;
 mod server;
 mod setup;
 mod smtp;
+mod strace;
 mod workdir;
 
 pub use connection::Connection;
 pub use imap::{Imap, Response};
+pub use managesieve::{activate_script, base64};
 pub use peer::{is_ci, require_peer, require_root};
 pub use pop3::Pop3;
 pub use quickstart::Quickstart;
 pub use server::Facteur;
 pub use setup::Setup;
 pub use smtp::{Reply, Smtp};
+pub use strace::Strace;
 pub use workdir::{Ran, Workdir};
 
 use std::time::Duration;
