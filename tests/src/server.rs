@@ -415,6 +415,13 @@ impl Facteur {
         imap
     }
 
+    /// An IMAP client that is logged in through TLS.
+    pub fn imap_tls(&self, address: &str, password: &str) -> Imap {
+        let mut imap = Imap::connect_tls(self.address("imaps"), &self.certificate());
+        imap.login(address, password);
+        imap
+    }
+
     /// A POP3 client that is logged in.
     pub fn pop3(&self, address: &str, password: &str) -> Pop3 {
         let mut pop3 = Pop3::connect(self.address("pop3"));

@@ -65,6 +65,16 @@ impl Workdir {
         give_away(&path);
     }
 
+    /// Makes a folder of the folder.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn folder(&self, name: &str) {
+        let path = self.path.join(name);
+        fs::create_dir(&path).expect("a folder");
+        give_away(&path);
+    }
+
     /// Reads a file of the folder.
     ///
     /// # Panics
