@@ -139,7 +139,8 @@ impl Layout {
         Ok(())
     }
 
-    /// The UIDs of the messages in a mailbox, sorted, and the files under construction there.
+    /// The UIDs of the messages in a mailbox, sorted, and the files under construction there and
+    /// beside them.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -158,6 +159,14 @@ impl Layout {
                 uids.push(uid);
             } else if Self::is_temporary(file_name) {
                 temporary.push(dir.join(file_name));
+            }
+        }
+        let beside = self.folder(name);
+        for entry in disk.read_dir(&beside)? {
+            // A folder of such a name is a mailbox.
+            if entry.kind == EntryKind::File && entry.name.to_str().is_some_and(Self::is_temporary)
+            {
+                temporary.push(beside.join(entry.name));
             }
         }
         uids.sort_unstable();

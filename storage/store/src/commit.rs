@@ -12,6 +12,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, MutexGuard},
     time::SystemTime,
@@ -149,7 +150,8 @@ impl Drop for Written {
 /// Files that are written before they are synced: one sync then pays for most of the others.
 const SYNCED_TOGETHER: usize = 64;
 
-/// Writes every message durably, under temporary names in its owner's INBOX.
+/// Writes every message durably, under temporary names in its mailbox; in INBOX while that is still
+/// to be made.
 fn write(shared: &Shared, batch: &Batch, owners: &Owners) -> Result<Vec<Written>, StoreError> {
     let created = InternalDate::from(SystemTime::now()).unix();
     let mut written = Vec::with_capacity(batch.appends.len());
@@ -157,8 +159,14 @@ fn write(shared: &Shared, batch: &Batch, owners: &Owners) -> Result<Vec<Written>
         let mut files = Vec::with_capacity(appends.len());
         for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
-            let dir = owner.layout.mails(&MailboxName::inbox());
-            let (one, file) = write_one(&shared.disk, &dir, append, created)?;
+            let dir = owner.layout.mails(&append.mailbox);
+            let (one, file) = match write_one(&shared.disk, &dir, append, created) {
+                Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    let inbox = owner.layout.mails(&MailboxName::inbox());
+                    write_one(&shared.disk, &inbox, append, created)?
+                }
+                result => result?,
+            };
             written.push(one);
             files.push(file);
         }
@@ -342,7 +350,15 @@ impl<'a> Work<'a> {
             let dir = self.mails(append)?;
             let path = dir.join(Layout::file_name(state.uid));
             let temporary = written.path.as_ref().ok_or(StoreError::Gone)?;
-            self.shared.disk.rename_new(temporary, &path)?;
+            if let Err(error) = self.shared.disk.rename_new(temporary, &path) {
+                let there = error.kind() == io::ErrorKind::AlreadyExists;
+                let error = StoreError::from(error);
+                if there && let Some(account) = self.accounts.get(&append.account.id) {
+                    // A file that we did not make: the next owner takes it over.
+                    account.owner.abandon(&error);
+                }
+                return Err(error);
+            }
             written.path = None;
             self.named.insert(path);
             dirs.insert(dir);

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
     time::SystemTime,
 };
 
@@ -35,7 +37,7 @@ pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, Stor
 fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
     let layout = Layout::new(&spec.home);
-    remove_graves(disk, &layout)?;
+    remove_temporary(disk, layout.home())?;
     let mut index = Index::open(disk, &index_path(&layout))?;
     let trust = trust(&index, &shared.boot)?;
     let mut state = State {
@@ -48,6 +50,9 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     };
     read_folders(disk, &layout, spec, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
+    if trust != Trust::Whole {
+        remove_temporary(disk, &layout.home().join("sieve"))?;
+    }
     for (name, folder) in &mut state.folders {
         let trust = if new.contains(name) {
             Trust::Nothing
@@ -80,11 +85,15 @@ fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what is left of mailboxes that were being deleted.
-fn remove_graves(disk: &Disk, layout: &Layout) -> Result<(), StoreError> {
-    for entry in disk.read_dir(layout.home())? {
+/// Removes files under construction, and in the home mailboxes that were being deleted.
+fn remove_temporary(disk: &Disk, dir: &Path) -> Result<(), StoreError> {
+    let entries = match disk.read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         if entry.name.to_str().is_some_and(Layout::is_temporary) {
-            let path = layout.home().join(&entry.name);
+            let path = dir.join(&entry.name);
             match entry.kind {
                 EntryKind::Dir => disk.remove_dir_all(&path)?,
                 _ => disk.unlink(&path)?,

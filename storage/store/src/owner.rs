@@ -145,7 +145,7 @@ impl Owner {
     /// Files and memory may differ, because a failed change could not be taken back: this owner does
     /// nothing more, the next one looks through the files.
     pub(crate) fn abandon(&self, error: &StoreError) {
-        tracing::error!(account = %self.id, %error, "failed change could not be taken back: the account is reopened");
+        tracing::error!(account = %self.id, %error, "files are not as they are remembered: the account is reopened");
         self.broken.store(true, Ordering::Release);
     }
 

@@ -197,3 +197,61 @@ fn two_accounts_do_not_share_a_home() {
     };
     assert!(store.account(&other).is_err());
 }
+
+#[test]
+fn a_message_that_another_program_put_there_is_never_written_over() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    fs::copy(mails.join("u.1"), mails.join("u.2")).unwrap();
+    let before = fs::read(mails.join("u.2")).unwrap();
+    let open = world.mailbox(&store, "bob", "INBOX");
+    // The first delivery runs into it; the account is reopened and takes it over.
+    assert!(
+        store
+            .commit(crate::world::batch([world.append("bob", "INBOX")]))
+            .is_err()
+    );
+    assert!(open.is_deleted());
+    let next = world.deliver(&store, "bob", "INBOX").value();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    assert_eq!(listed(&inbox), [1, 2, next]);
+    assert_eq!(fs::read(mails.join("u.2")).unwrap(), before);
+}
+
+#[test]
+fn files_under_construction_go_after_an_unclean_end() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world
+        .account(&store, "bob")
+        .put_script("a", b"keep;")
+        .unwrap();
+    world
+        .account(&store, "bob")
+        .create(&name("temp.mailbox"))
+        .unwrap();
+    drop(store);
+    let home = world.home("bob");
+    let left = [
+        "mailboxes/INBOX/dbox-Mails/temp.1",
+        "mailboxes/INBOX/temp.2",
+        "sieve/temp.3",
+        "temp.4",
+    ];
+    for path in left {
+        fs::write(home.join(path), "x").unwrap();
+    }
+    let store = world.open();
+    assert!(
+        world
+            .account(&store, "bob")
+            .has_mailbox(&name("temp.mailbox"))
+            .unwrap()
+    );
+    for path in left {
+        assert!(!home.join(path).exists(), "{path}");
+    }
+}
