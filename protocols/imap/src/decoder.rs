@@ -177,6 +177,11 @@ impl Decoder {
         }
     }
 
+    /// Whether an APPEND's message has come and only the end of its line is missing.
+    pub fn append_is_whole(&self) -> bool {
+        self.state == State::AppendTail
+    }
+
     /// Ends an APPEND before or within its message; the caller answers it. What the client is
     /// still going to send of it is read past.
     pub fn refuse_append(&mut self) {

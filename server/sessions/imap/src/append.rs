@@ -134,6 +134,9 @@ impl Session {
                 Event::Fatal(text) => return Err(Closed::Bye(text).into()),
                 _ => {
                     self.flush().await?;
+                    if self.decoder.append_is_whole() {
+                        wire::acknowledge(&self.connection.stream);
+                    }
                     let patience = self.service.options.autologout;
                     let read = wire::read_bulk(&mut self.connection.stream, &mut self.decoder);
                     timeout(patience, read)

@@ -29,7 +29,7 @@ impl Selected {
         let Some(largest) = NonZeroU32::new(last.value()) else {
             return uids;
         };
-        for (low, high) in set.resolve(largest) {
+        for (low, high) in ascending(set, largest) {
             if let (Some(low), Some(high)) = (Uid::new(low.get()), Uid::new(high.get()))
                 && low <= last
             {
@@ -49,7 +49,7 @@ impl Selected {
                 false => Err(no_such_message()),
             };
         };
-        for (low, high) in set.resolve(largest) {
+        for (low, high) in ascending(set, largest) {
             let uid = |number: NonZeroU32| {
                 let message = self.snapshot.by_sequence(number.get());
                 message.map(|m| m.uid).ok_or_else(no_such_message)
@@ -59,6 +59,13 @@ impl Selected {
         }
         Ok(uids)
     }
+}
+
+/// In this order a set of many ranges is built in linear time.
+fn ascending(set: &SequenceSet, largest: NonZeroU32) -> Vec<(NonZeroU32, NonZeroU32)> {
+    let mut ranges: Vec<_> = set.resolve(largest).collect();
+    ranges.sort_unstable();
+    ranges
 }
 
 fn no_such_message() -> Reply {

@@ -28,6 +28,9 @@ use key::Key;
 const GROUP: usize = 256;
 /// … and no more octets of them.
 const GROUP_OCTETS: u64 = 8 << 20;
+/// So many keys of messages are judged in the connection's own task: a millisecond or two. More
+/// would keep other connections waiting.
+const AT_ONCE: u64 = 200_000;
 
 /// What the visits to the bridge share.
 struct Job {
@@ -68,20 +71,17 @@ impl Session {
     }
 
     async fn search_with(&mut self, job: Job) -> Result<UidSet, Stop> {
-        let mut found = UidSet::new();
-        let mut open = Vec::new();
-        for (sequence, message) in (1..).zip(job.snapshot.iter()) {
-            let known = Known::new(sequence, message, &job.snapshot, &job.recent);
-            match judge(&job.key, &known, None, None)? {
-                Some(true) => found.insert(message.uid),
-                Some(false) => {}
-                None => open.push((message.uid, message.size)),
-            }
-        }
+        let steps = job.key.count() as u64 * u64::from(job.snapshot.len());
+        let job = Arc::new(job);
+        let (mut found, open) = if steps > AT_ONCE {
+            let job = Arc::clone(&job);
+            self.blocking(move || job.by_snapshot()).await?
+        } else {
+            job.by_snapshot()?
+        };
         if open.is_empty() {
             return Ok(found);
         }
-        let job = Arc::new(job);
         let bridge = self.service.bridge.clone();
         let look = |group: Vec<Uid>| {
             let job = Arc::clone(&job);
@@ -124,6 +124,21 @@ fn groups(messages: &[(Uid, u64)]) -> Vec<Vec<Uid>> {
 }
 
 impl Job {
+    /// What the snapshot decides: the messages found, and those left open with their sizes.
+    fn by_snapshot(&self) -> Result<(UidSet, Vec<(Uid, u64)>), StoreError> {
+        let mut found = UidSet::new();
+        let mut open = Vec::new();
+        for message in self.snapshot.iter() {
+            let known = Known::new(message, &self.snapshot, &self.recent);
+            match judge(&self.key, &known, None, None)? {
+                Some(true) => found.insert(message.uid),
+                Some(false) => {}
+                None => open.push((message.uid, message.size)),
+            }
+        }
+        Ok((found, open))
+    }
+
     /// Looks into messages; returns those that fulfil the key. Blocking.
     fn look(&self, group: Vec<Uid>) -> Result<UidSet, StoreError> {
         let mut envelopes = HashMap::new();
@@ -151,13 +166,10 @@ impl Job {
         uid: Uid,
         envelope: Option<&envelope::Envelope<'_>>,
     ) -> Result<bool, StoreError> {
-        let Some(sequence) = self.snapshot.sequence_of(uid) else {
+        let Some(message) = self.snapshot.by_uid(uid) else {
             return Ok(false);
         };
-        let Some(message) = self.snapshot.by_sequence(sequence) else {
-            return Ok(false);
-        };
-        let known = Known::new(sequence, message, &self.snapshot, &self.recent);
+        let known = Known::new(message, &self.snapshot, &self.recent);
         if let Some(verdict) = judge(&self.key, &known, envelope, None)? {
             return Ok(verdict);
         }

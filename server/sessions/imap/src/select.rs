@@ -24,11 +24,7 @@ impl Session {
         let name = self.mailbox_name(mailbox)?;
         let account = self.user()?.account.clone();
         let selected = self
-            .blocking(move || {
-                let mailbox = account.open(&name)?;
-                let recent = mailbox.recent(!read_only)?;
-                Ok::<_, facteur_store::StoreError>(Selected::new(mailbox, recent, read_only))
-            })
+            .blocking(move || Selected::new(account.open(&name)?, read_only))
             .await?;
         let user = match self.user.as_deref_mut() {
             Some(user) => user,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use facteur_model::{Uid, UidSet};
-use facteur_store::{Mailbox, Snapshot, Subscription};
+use facteur_store::{Mailbox, Snapshot, StoreError, Subscription};
 use tokio::sync::Notify;
 
 use crate::updates::Told;
@@ -26,14 +26,16 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
-    /// Watches `mailbox` from here on.
-    pub(crate) fn new(mailbox: Mailbox, recent: UidSet, read_only: bool) -> Self {
+    /// Watches `mailbox` from here on. Blocking.
+    pub(crate) fn new(mailbox: Mailbox, read_only: bool) -> Result<Self, StoreError> {
         let changed = Arc::new(Notify::new());
         let wake = Arc::clone(&changed);
         // Watched before it is looked at, so that no change is missed in between.
         let subscription = mailbox.subscribe(Arc::new(move || wake.notify_one()));
         let snapshot = mailbox.snapshot();
-        Self {
+        // After the snapshot, so that every message in it has been claimed by someone.
+        let recent = mailbox.recent(!read_only)?;
+        Ok(Self {
             keywords_told: snapshot.known_keywords().len(),
             mailbox,
             snapshot,
@@ -42,7 +44,7 @@ impl Selected {
             read_only,
             changed,
             _subscription: subscription,
-        }
+        })
     }
 
     /// How many messages the client knows of are `\Recent`.

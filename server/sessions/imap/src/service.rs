@@ -6,7 +6,7 @@ use facteur_login::Authenticator;
 use facteur_runtime::{Bridge, Connection, Service};
 use facteur_store::Store;
 
-use crate::{Options, session::Session, slots::Slots};
+use crate::{Namespace, Options, session::Session, slots::Slots};
 
 /// Serves IMAP.
 pub struct ImapService {
@@ -28,11 +28,14 @@ impl std::fmt::Debug for ImapService {
 impl ImapService {
     /// A service on `store`, for those whom `authenticator` lets in. `bridge` runs what may block.
     pub fn new(
-        options: Options,
+        mut options: Options,
         store: Store,
         authenticator: Authenticator,
         bridge: Bridge,
     ) -> Arc<Self> {
+        if options.namespaces.is_empty() {
+            options.namespaces.push(Namespace::default());
+        }
         Arc::new(Self {
             options,
             store,

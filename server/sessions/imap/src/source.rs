@@ -12,6 +12,8 @@ use facteur_store::{Mailbox, StoreError};
 const CHUNK: usize = 64 * 1024;
 /// The first look at a header: most are shorter.
 const FIRST_LOOK: usize = 8 * 1024;
+/// No more of a header is kept in memory; nothing that people wrote is longer.
+pub(crate) const MAX_HEADER: u64 = 1 << 20;
 
 /// An open message.
 #[derive(Debug)]
@@ -122,11 +124,31 @@ impl Source {
             if until == self.size {
                 return Ok(self.size);
             }
-            look = look.saturating_mul(4);
+            if until >= MAX_HEADER {
+                return self.find_far_header_end(until);
+            }
+            look = look.saturating_mul(4).min(MAX_HEADER);
         }
     }
 
-    /// The header, its blank line included.
+    /// The same past what is kept.
+    fn find_far_header_end(&self, from: u64) -> io::Result<u64> {
+        let mut end = None;
+        let mut window: Vec<u8> = Vec::with_capacity(CHUNK + 3);
+        let mut at = from.saturating_sub(3);
+        self.each(&(at..self.size), |piece| {
+            if end.is_none() {
+                window.extend_from_slice(piece);
+                end = memchr::memmem::find(&window, b"\r\n\r\n").map(|found| at + found as u64 + 4);
+                let gone = window.len().saturating_sub(3);
+                at += gone as u64;
+                window.drain(..gone);
+            }
+        })?;
+        Ok(end.unwrap_or(self.size))
+    }
+
+    /// The header, its blank line included; of one that is longer, the first [`MAX_HEADER`].
     pub(crate) fn header(&mut self) -> io::Result<&[u8]> {
         let end = self.header_end()?;
         let end = usize::try_from(end).unwrap_or(usize::MAX);
@@ -193,7 +215,7 @@ impl Source {
         };
         let mut filter = FieldFilter::new(names, not);
         let mut made = Vec::new();
-        if section.part.is_empty() {
+        if section.part.is_empty() && range.end <= self.head.len() as u64 {
             filter.push(self.header()?, &mut made);
         } else {
             self.each(&range, |piece| filter.push(piece, &mut made))?;

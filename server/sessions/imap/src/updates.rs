@@ -34,7 +34,7 @@ impl Session {
             return Ok(());
         };
         if selected.mailbox.is_deleted() {
-            return Err(Closed::Bye("Selected mailbox was deleted"));
+            return Err(Closed::Bye("Selected mailbox is gone"));
         }
         let later = selected.mailbox.snapshot();
         if Arc::ptr_eq(&later, &selected.snapshot) {

@@ -10,7 +10,7 @@ const MAX_MESSAGES: usize = 256;
 const MAX_OCTETS: u64 = 512 * 1024;
 /// Sections longer than this are not put into memory: they stream from the file.
 pub(super) const INLINE: u64 = 256 * 1024;
-/// What a header costs at most, as a guess for grouping.
+/// What a header costs, as a guess for grouping: few are longer.
 const HEADER: u64 = 4 * 1024;
 
 /// What is to be written of each message.
@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) sections: bool,
     /// More of it than its header.
     whole: bool,
+    /// How many sections are asked for.
+    count: u64,
     /// `\Seen` is set, and told.
     pub(super) sets_seen: bool,
     /// MODSEQ goes with flags that are told unasked.
@@ -53,6 +55,10 @@ impl Plan {
             }),
             sections: sections(|_| true),
             whole: sections(|item| !header_only(item)),
+            count: items
+                .iter()
+                .map(|item| u64::from(matches!(item, FetchItem::Section(_))))
+                .sum(),
             sets_seen: !read_only && sections(|item| item.sets_seen),
             condstore,
             items,
@@ -64,14 +70,10 @@ impl Plan {
         !self.summary && !self.sections
     }
 
-    /// How many octets a message of this size will put into memory.
+    /// How many octets a message of this size may put into memory.
     fn cost(&self, size: u64) -> u64 {
-        match (self.whole, self.sections) {
-            (true, _) if size > INLINE => HEADER,
-            (true, _) => size,
-            (false, true) => size.min(HEADER),
-            (false, false) => 0,
-        }
+        let each = if self.whole { INLINE } else { HEADER };
+        size.min(each).saturating_mul(self.count)
     }
 }
 
@@ -130,9 +132,10 @@ mod tests {
         let header = plan("BODY.PEEK[HEADER.FIELDS (From)]");
         assert!(header.sections && !header.whole && !header.sets_seen);
         assert_eq!(header.cost(1 << 30), HEADER);
+        assert_eq!(envelope.cost(1 << 30), 0);
         let body = plan("BODY[]");
         assert!(body.whole && body.sets_seen);
-        assert_eq!((body.cost(1000), body.cost(1 << 30)), (1000, HEADER));
+        assert_eq!((body.cost(1000), body.cost(1 << 30)), (1000, INLINE));
     }
 
     #[test]

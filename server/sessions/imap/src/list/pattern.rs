@@ -10,6 +10,8 @@ const MAX_LEN: usize = 4096;
 pub(crate) struct Pattern {
     text: String,
     tokens: Vec<Token>,
+    /// Characters that any name must have.
+    least: usize,
     separator: char,
 }
 
@@ -38,8 +40,10 @@ impl Pattern {
                 _ => tokens.push(token),
             }
         }
+        let is_char = |token: &&Token| matches!(token, Token::Char(_));
         (tokens.len() <= MAX_LEN).then(|| Self {
             text: text.to_owned(),
+            least: tokens.iter().filter(is_char).count(),
             tokens,
             separator,
         })
@@ -58,6 +62,9 @@ impl Pattern {
 
     /// Whether `name` fits. Time is the product of both lengths at most, whatever the wildcards.
     pub(crate) fn matches(&self, name: &str) -> bool {
+        if name.len() < self.least {
+            return false;
+        }
         // `live[i]`: the tokens before i fit what was read so far.
         let mut live = vec![false; self.tokens.len() + 1];
         if let Some(first) = live.first_mut() {

@@ -8,7 +8,7 @@ use facteur_store::{Mailbox, StoreError};
 use mail_parser::{HeaderValue, decoders::charsets::map::charset_decoder, parsers::MessageStream};
 
 use super::{decode::Decoder, needle::Needle};
-use crate::source::Source;
+use crate::source::{MAX_HEADER, Source};
 
 /// Messages up to this size are read whole, once.
 const WHOLE: u64 = 1 << 20;
@@ -67,7 +67,12 @@ impl Content {
             return Ok(false);
         }
         for leaf in self.leaves()? {
-            let header = self.octets(&leaf.header)?;
+            let end = leaf
+                .header
+                .start
+                .saturating_add(MAX_HEADER)
+                .min(leaf.header.end);
+            let header = self.octets(&(leaf.header.start..end))?;
             if !leaf.is_root && header_has(&header, needle) {
                 return Ok(true);
             }

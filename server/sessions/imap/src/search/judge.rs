@@ -21,7 +21,6 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) fn new(
-        _sequence: u32,
         message: &'a MessageState,
         snapshot: &'a Snapshot,
         recent: &'a UidSet,

@@ -75,6 +75,16 @@ impl Key {
         compiler.compile(key)
     }
 
+    /// How many keys there are to judge.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::And(keys) => keys.iter().map(Self::count).sum::<usize>() + 1,
+            Self::Or(both) => both.0.count() + both.1.count() + 1,
+            Self::Not(key) => key.count() + 1,
+            _ => 1,
+        }
+    }
+
     /// Whether an envelope can decide something.
     pub(super) fn uses_envelope(&self) -> bool {
         match self {

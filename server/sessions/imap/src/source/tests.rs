@@ -108,6 +108,18 @@ fn header_without_body_and_long_headers_end_where_they_do() {
 }
 
 #[test]
+fn header_longer_than_memory_ends_where_it_does() {
+    for shift in 0..6 {
+        let long = "x".repeat(usize::try_from(MAX_HEADER).unwrap() - 10 + shift);
+        let header = format!("A: {long}\r\nB: 2\r\n\r\n");
+        let mut source = source(&format!("{header}body\r\n\r\n"));
+        assert_eq!(source.header_end().unwrap(), header.len() as u64);
+        let fields = SectionText::HeaderFields(vec!["B".into()]);
+        assert_eq!(text(&mut source, &[], Some(fields)), "B: 2\r\n\r\n");
+    }
+}
+
+#[test]
 fn file_shorter_than_its_size_is_an_error() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"abc").unwrap();
