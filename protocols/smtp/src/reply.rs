@@ -121,14 +121,22 @@ fn put_number(out: &mut BytesMut, number: u16) {
 }
 
 impl fmt::Display for Reply {
-    /// One line, for logs and DSNs: `550 5.1.1 no such user`.
+    /// One line, for logs and DSNs: `550 5.1.1 no such user`. Control characters become spaces: the
+    /// text may be another server's, or a script's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:03}", self.code)?;
         if let Some(status) = self.status {
             write!(f, " {status}")?;
         }
         for line in self.text.split('\n').filter(|line| !line.is_empty()) {
-            write!(f, " {line}")?;
+            f.write_str(" ")?;
+            for piece in line.split_inclusive(char::is_control) {
+                let text = piece.trim_end_matches(char::is_control);
+                f.write_str(text)?;
+                if text.len() < piece.len() {
+                    f.write_str(" ")?;
+                }
+            }
         }
         Ok(())
     }
@@ -244,6 +252,12 @@ mod tests {
     fn control_characters_cannot_forge_a_reply() {
         let reply = Reply::plain(550, "no\r250 ok\0");
         assert_eq!(encoded(&reply), "550 no 250 ok \r\n");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_log() {
+        let reply = Reply::plain(550, "no\r\x1b[2J\u{9b}x\nend");
+        assert_eq!(reply.to_string(), "550 no  [2J x end");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Session {
                 self.reply(&reply_for::bad_sequence("BDAT and DATA do not mix"));
             }
             Some(transaction) if transaction.accepted == 0 => {
-                self.reply(&reply_for::no_recipients());
+                self.reply(&reply_for::no_recipients(self.options.flavour));
             }
             Some(_) => {
                 self.asked = Asked::BodyStart;
@@ -56,7 +56,9 @@ impl Session {
     pub(super) fn on_bdat(&mut self, bdat: Bdat) -> Option<Event> {
         let refusal = match &self.transaction {
             None => Some(reply_for::bad_sequence("Need MAIL command")),
-            Some(transaction) if transaction.accepted == 0 => Some(reply_for::no_recipients()),
+            Some(transaction) if transaction.accepted == 0 => {
+                Some(reply_for::no_recipients(self.options.flavour))
+            }
             Some(_) => None,
         };
         if let Some(refusal) = refusal {

@@ -2,6 +2,7 @@
 
 use facteur_wire::LineError;
 
+use super::Flavour;
 use crate::{EnhancedStatus, Reply, command::CommandError, dot::BodyFault};
 
 pub(super) fn line_error(error: LineError) -> Reply {
@@ -48,6 +49,11 @@ pub(super) fn bad_sequence(text: &'static str) -> Reply {
     Reply::new(503, EnhancedStatus::new(5, 5, 1), text)
 }
 
-pub(super) fn no_recipients() -> Reply {
-    Reply::new(554, EnhancedStatus::new(5, 5, 1), "No valid recipients")
+pub(super) fn no_recipients(flavour: Flavour) -> Reply {
+    let code = match flavour {
+        // RFC 2033 §4.2.
+        Flavour::Lmtp => 503,
+        Flavour::Smtp | Flavour::Submission => 554,
+    };
+    Reply::new(code, EnhancedStatus::new(5, 5, 1), "No valid recipients")
 }

@@ -411,6 +411,15 @@ fn bare_lf_in_bdat_refuses_the_message_and_stays_in_step() {
 }
 
 #[test]
+fn rfc2033_4_2_lmtp_data_without_recipients_is_503() {
+    let mut driver = Driver::new(Flavour::Lmtp);
+    driver.replies();
+    driver.say("LHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@d>\r\n");
+    assert_eq!(driver.say("DATA\r\n"), ["503 5.5.1"]);
+    assert_eq!(driver.say("BDAT 2 LAST\r\nxy"), ["503 5.5.1"]);
+}
+
+#[test]
 fn lmtp_answers_for_each_recipient() {
     let mut driver = Driver::new(Flavour::Lmtp);
     driver.replies();

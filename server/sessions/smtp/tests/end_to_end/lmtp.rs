@@ -46,7 +46,7 @@ async fn nothing_is_relayed_even_from_known_networks() {
     client.say("MAIL FROM:<>", "250").await;
     client.say("RCPT TO:<y@else.example>", "554 5.7.1").await;
     client.say("RCPT TO:<no@here.example>", "550 5.1.1").await;
-    client.say("DATA", "554 5.5.1").await;
+    client.say("DATA", "503 5.5.1").await;
 }
 
 #[tokio::test]
