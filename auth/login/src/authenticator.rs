@@ -29,7 +29,8 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     hashing: Hashing,
     remembered: Option<Remembered>,
-    throttle: Throttle,
+    /// Shared with those that follow.
+    throttle: Arc<Throttle>,
 }
 
 /// Why a login failed, for the log only.
@@ -54,11 +55,27 @@ enum Refusal {
 impl Authenticator {
     /// Verifies against `directory`.
     pub fn new(directory: Arc<dyn Directory>, options: Options) -> Self {
+        Self::build(directory, options, Arc::default())
+    }
+
+    /// One that takes over with other options: who fails now goes on being held back, so that a
+    /// reload does not give a guesser a fresh start.
+    #[must_use]
+    pub fn with_options(&self, options: Options) -> Self {
+        let inner = &self.inner;
+        Self::build(
+            Arc::clone(&inner.directory),
+            options,
+            Arc::clone(&inner.throttle),
+        )
+    }
+
+    fn build(directory: Arc<dyn Directory>, options: Options, throttle: Arc<Throttle>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 hashing: Hashing::new(options.auth_worker_max_count, options.default_pass_scheme),
                 remembered: Remembered::new(options.auth_cache_ttl),
-                throttle: Throttle::default(),
+                throttle,
                 directory,
                 options,
             }),
@@ -72,17 +89,21 @@ impl Authenticator {
     /// [`LoginError`]; the cause is in the log only.
     pub async fn login(&self, attempt: Attempt) -> Result<Arc<AccountRecord>, LoginError> {
         let inner = &*self.inner;
-        let identity = attempt.authentication_identity.trim().to_lowercase();
-        let trusted = |peer: &std::net::IpAddr| {
+        let address = inner.address(&attempt.authentication_identity);
+        // However a name is written (a dot at its end, no domain), its account is one.
+        let identity = match &address {
+            Some(address) => address.to_string(),
+            None => attempt.authentication_identity.trim().to_lowercase(),
+        };
+        let is_shared = |peer: &std::net::IpAddr| {
             let networks = &inner.options.login_trusted_networks;
-            !networks
+            networks
                 .iter()
                 .any(|network| network.contains(&peer.to_canonical()))
         };
-        let trier = inner
-            .throttle
-            .trier(attempt.peer.filter(trusted), &identity);
-        let result = inner.judge(&attempt, trier).await;
+        let peer = attempt.peer.filter(|peer| !is_shared(peer));
+        let trier = inner.throttle.trier(peer, &identity);
+        let result = inner.judge(&attempt, address.as_ref(), trier).await;
         let user: String = attempt
             .authentication_identity
             .chars()
@@ -108,10 +129,14 @@ impl Authenticator {
 }
 
 impl Inner {
-    async fn judge(&self, attempt: &Attempt, trier: Trier) -> Result<Arc<AccountRecord>, Refusal> {
-        let address = self.address(&attempt.authentication_identity);
+    async fn judge(
+        &self,
+        attempt: &Attempt,
+        address: Option<&Address>,
+        trier: Trier,
+    ) -> Result<Arc<AccountRecord>, Refusal> {
         let failing = self.throttle.is_failing(trier, Instant::now());
-        if !failing && let Some(record) = self.recall(attempt, address.as_ref()).await? {
+        if !failing && let Some(record) = self.recall(attempt, address).await? {
             return self.finish(attempt, trier, Ok(record));
         }
         // The turn is taken with a place in hand, and the place kept until a failure is counted:
@@ -130,9 +155,7 @@ impl Inner {
                 return Err(Refusal::Throttled);
             }
         }
-        let result = self
-            .verify(&mut place, address.as_ref(), &attempt.password)
-            .await;
+        let result = self.verify(&mut place, address, &attempt.password).await;
         self.finish(attempt, trier, result)
     }
 

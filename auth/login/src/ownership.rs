@@ -30,7 +30,18 @@ impl Inner {
         address: &Address,
     ) -> Result<bool, facteur_directory::Unavailable> {
         let account = account.folded();
-        if let Some(logins) = self.directory.sender_login(address).await? {
+        if let Some(mut logins) = self.directory.sender_login(address).await? {
+            // As Postfix looks a table up: with the detail, then without.
+            let delimiters = &self.options.recipient_delimiter;
+            if logins.is_empty()
+                && let Some((base, _)) = address.split_detail(delimiters)
+            {
+                logins = self
+                    .directory
+                    .sender_login(&base)
+                    .await?
+                    .unwrap_or_default();
+            }
             let mine = |login: &String| parse(login).is_some_and(|login| login == account);
             return Ok(logins.iter().any(mine));
         }

@@ -246,6 +246,57 @@ async fn remembered_password_is_not_hashed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn remembered_account_that_is_deactivated_is_refused() {
+    let (auth, book) = authenticator(Book::with(&[(BOB, "{PLAIN}secret")]));
+    let attempt = || attempt(BOB, "secret", "192.0.2.1");
+    assert!(login(&auth, attempt()).await.is_ok());
+    let record = book.accounts.lock().unwrap().remove(BOB);
+    assert_eq!(login(&auth, attempt()).await, Err(LoginError::Failed));
+    // `nologin`, or a password that was emptied.
+    book.accounts.lock().unwrap().insert(BOB.to_owned(), None);
+    assert_eq!(login(&auth, attempt()).await, Err(LoginError::Failed));
+    book.accounts
+        .lock()
+        .unwrap()
+        .insert(BOB.to_owned(), record.unwrap());
+    assert!(login(&auth, attempt()).await.is_ok());
+}
+
+/// Guesses went uncounted that wrote the account's name in another way each time.
+#[tokio::test(start_paused = true)]
+async fn names_of_one_account_share_its_failures() {
+    let book = Arc::new(Book::with(&[(BOB, "{PLAIN}secret")]));
+    let options = Options {
+        auth_default_realm: Some(Domain::parse("example.org").unwrap()),
+        ..Options::default()
+    };
+    let auth = Authenticator::new(book, options);
+    let names = ["bob@example.org.", "bob", "BOB@EXAMPLE.ORG", " bob "];
+    for n in 0..12 {
+        let _ = login(&auth, attempt(names[n % 4], "guess", "127.0.0.1")).await;
+    }
+    let trier = auth.inner.throttle.trier(None, BOB);
+    let turns = [(); 2].map(|()| auth.inner.throttle.turn(trier, Instant::now()));
+    assert_ne!(turns, [Turn::Now; 2], "it has to take turns");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_remembered_over_a_reload() {
+    let (auth, _) = authenticator(Book::with(&[(BOB, "{PLAIN}secret")]));
+    for _ in 0..10 {
+        let _ = login(&auth, attempt(BOB, "guess", "198.51.100.7")).await;
+    }
+    let auth = auth.with_options(Options::default());
+    let now = Instant::now();
+    assert!(
+        login(&auth, attempt(BOB, "secret", "198.51.100.7"))
+            .await
+            .is_ok()
+    );
+    assert!(now.elapsed() > Duration::ZERO, "the address waits still");
+}
+
+#[tokio::test(start_paused = true)]
 async fn guesser_is_slowed_while_the_owner_gets_in() {
     let (auth, _) = authenticator(Book::with(&[(BOB, "{PLAIN}secret")]));
     let before = Instant::now();
@@ -351,4 +402,6 @@ async fn sender_login_maps_have_the_only_say() {
     let news = Address::parse("news@example.org").unwrap();
     assert_eq!(auth.owns(&bob, &news).await, Ok(true));
     assert_eq!(auth.owns(&bob, &bob).await, Ok(false));
+    let detail = Address::parse("news+weekly@example.org").unwrap();
+    assert_eq!(auth.owns(&bob, &detail).await, Ok(true));
 }
