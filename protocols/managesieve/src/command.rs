@@ -1,6 +1,7 @@
 //! What a client can ask (RFC 5804 §2).
 
 use bytes::Bytes;
+use facteur_wire::Secret;
 
 use crate::{Argument, Line, ScriptName, ScriptNameError};
 
@@ -12,7 +13,7 @@ pub enum Command {
         /// The mechanism's name as written.
         mechanism: String,
         /// Base64, if it came along.
-        initial_response: Option<Bytes>,
+        initial_response: Option<Secret>,
     },
     /// §2.2
     StartTls,
@@ -85,7 +86,9 @@ impl Command {
         let command = match name.to_ascii_uppercase().as_slice() {
             b"AUTHENTICATE" => Self::Authenticate {
                 mechanism: text(&arguments.string()?)?,
-                initial_response: arguments.string_if_any()?,
+                initial_response: arguments
+                    .string_if_any()?
+                    .map(|text| Secret::new(text.to_vec())),
             },
             b"STARTTLS" => Self::StartTls,
             b"LOGOUT" => Self::Logout,

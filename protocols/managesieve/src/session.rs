@@ -1,7 +1,7 @@
 //! The state machine: not authenticated, authenticated, closed.
 
 use bytes::{Bytes, BytesMut};
-use facteur_wire::LineBuffer;
+use facteur_wire::{LineBuffer, Secret};
 
 use crate::{
     Argument, Capabilities, Code, Command, DecodeError, Decoder, Limits, ScriptName,
@@ -28,10 +28,10 @@ pub enum Event {
         /// As the client wrote it.
         mechanism: String,
         /// Base64, if it came along.
-        initial_response: Option<Bytes>,
+        initial_response: Option<Secret>,
     },
     /// The client's answer to a challenge, base64 or `*`; answered as AUTHENTICATE is.
-    Respond(Bytes),
+    Respond(Secret),
     /// Who was logged in is so no more; forget the account, then [`Session::ok`].
     Unauthenticate,
     /// Would a script of this size fit?
@@ -168,7 +168,7 @@ impl Session {
                 match line.as_slice() {
                     [Argument::String(response)] => {
                         self.state = State::Waiting;
-                        return Next::Event(Event::Respond(response.clone()));
+                        return Next::Event(Event::Respond(Secret::new(response.to_vec())));
                     }
                     _ => self.error(None, "A string was expected; authentication is cancelled"),
                 }

@@ -79,7 +79,7 @@ impl Driver {
                 initial_response: Some(response),
                 ..
             }
-            | Event::Respond(response) => match &response[..] {
+            | Event::Respond(response) => match response.expose() {
                 b"good" => session.authenticated("user@example.org"),
                 _ => session.no(None, "failed"),
             },

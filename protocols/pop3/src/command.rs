@@ -19,7 +19,7 @@ pub enum Command {
         /// `None`: only the list of mechanisms is asked for.
         mechanism: Option<String>,
         /// Base64 as it came; `=` is an empty one.
-        initial_response: Option<Bytes>,
+        initial_response: Option<Secret>,
     },
     /// `STLS` (RFC 2595 §4)
     Stls,
@@ -91,7 +91,7 @@ impl Command {
             b"USER" => return arguments.whole_text().map(Self::User),
             b"AUTH" => Self::Auth {
                 mechanism: arguments.next().map(|word| text(&word)).transpose()?,
-                initial_response: arguments.next(),
+                initial_response: arguments.next().map(|word| Secret::new(word.to_vec())),
             },
             b"STLS" => Self::Stls,
             b"CAPA" => Self::Capa,
@@ -187,7 +187,7 @@ mod tests {
             parse("AUTH PLAIN ="),
             Ok(Command::Auth {
                 mechanism: Some("PLAIN".into()),
-                initial_response: Some(Bytes::from_static(b"="))
+                initial_response: Some(Secret::new(b"=".to_vec()))
             })
         );
     }

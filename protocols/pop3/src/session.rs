@@ -1,6 +1,6 @@
 //! The state machine (RFC 1939 §3: AUTHORIZATION, TRANSACTION, UPDATE).
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use facteur_wire::{LineBuffer, Secret};
 
 use crate::{
@@ -47,10 +47,10 @@ pub enum Event {
         /// As the client wrote it.
         mechanism: String,
         /// Base64, if it came along.
-        initial_response: Option<Bytes>,
+        initial_response: Option<Secret>,
     },
     /// The client's answer to a challenge, base64 or `*`; answered as AUTH is.
-    Respond(Bytes),
+    Respond(Secret),
     /// RETR, TOP: [`Session::begin_message`], the stuffed message into [`Session::output`], and
     /// [`Session::end_message`]; or [`Session::refuse`].
     Retrieve {
@@ -176,7 +176,7 @@ impl Session {
                 }
             };
             if matches!(self.state, State::Sasl) {
-                return self.event(Event::Respond(line));
+                return self.event(Event::Respond(Secret::new(line.to_vec())));
             }
             let event = match Command::parse(&line) {
                 Ok(command) => self.command(command),

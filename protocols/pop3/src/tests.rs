@@ -1,5 +1,6 @@
 //! Dialogues.
 
+use facteur_wire::Secret;
 use proptest::prelude::*;
 
 use crate::{DotStuffer, Event, Maildrop, Message, Next, ResponseCode, Session, Setting};
@@ -73,12 +74,12 @@ impl Driver {
             }
             Event::Authenticate {
                 initial_response, ..
-            } => match initial_response.as_deref() {
+            } => match initial_response.as_ref().map(Secret::expose) {
                 None => session.challenge("Pz8="),
                 Some(b"good") => session.logged_in(maildrop()),
                 Some(_) => session.refuse(Some(ResponseCode::Auth), "failed"),
             },
-            Event::Respond(line) => match &line[..] {
+            Event::Respond(line) => match line.expose() {
                 b"good" => session.logged_in(maildrop()),
                 _ => session.refuse(Some(ResponseCode::Auth), "failed"),
             },

@@ -1,5 +1,7 @@
 //! Input that has been read and not yet parsed.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
@@ -29,13 +31,23 @@ pub enum LineError {
 /// assert_eq!(input.take_line(510), Ok(Some("NOOP".into())));
 /// assert_eq!(input.take_line(510), Ok(None));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LineBuffer {
     bytes: BytesMut,
     /// How much of `bytes` is known to have no LF.
     scanned: usize,
     /// The line being read is over the limit: the rest of it is dropped.
     overlong: bool,
+}
+
+impl fmt::Debug for LineBuffer {
+    /// Without what is in it: that may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineBuffer")
+            .field("len", &self.bytes.len())
+            .field("overlong", &self.overlong)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LineBuffer {
@@ -193,6 +205,13 @@ mod tests {
         assert_eq!(input.take_line(5), Ok(Some(Bytes::from("x"))));
         assert_eq!(input.take(3), Bytes::from("\n\r."));
         assert_eq!(input.take_line(5), Ok(Some(Bytes::from("y"))));
+    }
+
+    #[test]
+    fn what_was_read_is_not_printed() {
+        let mut input = LineBuffer::new();
+        input.push(b"PASS hunter2\r\n");
+        assert!(!format!("{input:?}").contains("hunter2"), "{input:?}");
     }
 
     proptest! {

@@ -30,6 +30,9 @@ pub(crate) struct Parts {
     bridge: Bridge,
     queue_bridge: Bridge,
     directory: Arc<CurrentDirectory>,
+    /// The first; those of a reload take over from it who fails to log in.
+    authenticator: Authenticator,
+    maildrops: facteur_session_pop3::Locks,
     queue: Queue,
     quota: QuotaMirror,
 }
@@ -78,7 +81,12 @@ impl Parts {
             store,
             bridge: Bridge::new(config.process.storage_threads),
             queue_bridge,
+            authenticator: Authenticator::new(
+                Arc::clone(&directory) as Arc<dyn Directory>,
+                login::options(config)?,
+            ),
             directory,
+            maildrops: facteur_session_pop3::Locks::default(),
             queue,
             quota,
         })
@@ -86,8 +94,7 @@ impl Parts {
 
     /// Builds the services by the configuration.
     pub(crate) fn services(&self, config: &Config) -> anyhow::Result<Services> {
-        let directory = Arc::clone(&self.directory) as Arc<dyn Directory>;
-        let authenticator = Authenticator::new(directory, login::options(config)?);
+        let authenticator = self.authenticator.with_options(login::options(config)?);
         let (store, bridge) = (&self.store, &self.bridge);
         let intake = Intake::new(
             smtp::intake(config)?,
@@ -112,6 +119,7 @@ impl Parts {
                 store.clone(),
                 authenticator.clone(),
                 bridge.clone(),
+                self.maildrops.clone(),
             ),
             managesieve: ManageSieveService::new(
                 managesieve::options(config),

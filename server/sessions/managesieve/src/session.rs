@@ -8,6 +8,7 @@ use facteur_managesieve::{Capabilities, Code, Event, Next, Session};
 use facteur_runtime::{Connection, Received};
 use facteur_sasl::Exchange;
 use facteur_store::Account;
+use facteur_wire::Secret;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -100,10 +101,10 @@ impl Driver {
                 mechanism,
                 initial_response,
             } => {
-                self.authenticate(&mechanism, initial_response.as_deref())
+                self.authenticate(&mechanism, initial_response.as_ref().map(Secret::expose))
                     .await;
             }
-            Event::Respond(response) => self.respond(&response).await,
+            Event::Respond(response) => self.respond(response.expose()).await,
             Event::Unauthenticate => {
                 if let Some(user) = self.user.take() {
                     info!(user = %user.name, reason = "unauthenticated", "managesieve logout");

@@ -11,6 +11,7 @@ mod service;
 mod session;
 mod update;
 
+pub use lock::Locks;
 pub use options::Options;
 pub use service::Pop3Service;
 

@@ -7,9 +7,9 @@ use std::{
 
 use facteur_model::AccountId;
 
-/// The maildrops in use.
+/// The maildrops in use. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Locks {
+pub struct Locks {
     taken: Arc<Mutex<HashSet<AccountId>>>,
 }
 

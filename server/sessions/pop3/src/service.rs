@@ -6,7 +6,7 @@ use facteur_login::Authenticator;
 use facteur_runtime::{Bridge, Connection, Service};
 use facteur_store::Store;
 
-use crate::{Options, lock::Locks, session::Driver};
+use crate::{Locks, Options, session::Driver};
 
 /// Serves POP3.
 pub struct Pop3Service {
@@ -27,18 +27,20 @@ impl fmt::Debug for Pop3Service {
 
 impl Pop3Service {
     /// A service on `store`, for those whom `authenticator` lets in. `bridge` runs what may block.
+    /// Services that follow each other (a reload) share `locks`.
     pub fn new(
         options: Options,
         store: Store,
         authenticator: Authenticator,
         bridge: Bridge,
+        locks: Locks,
     ) -> Arc<Self> {
         Arc::new(Self {
             options,
             store,
             authenticator,
             bridge,
-            locks: Locks::default(),
+            locks,
         })
     }
 }

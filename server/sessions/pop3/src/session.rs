@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use facteur_pop3::{Event, Next, Session, Setting};
 use facteur_runtime::{Connection, Received};
 use facteur_sasl::Exchange;
+use facteur_wire::Secret;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -120,10 +121,10 @@ impl Driver {
                 mechanism,
                 initial_response,
             } => {
-                self.authenticate(&mechanism, initial_response.as_deref())
+                self.authenticate(&mechanism, initial_response.as_ref().map(Secret::expose))
                     .await;
             }
-            Event::Respond(line) => self.respond(&line).await,
+            Event::Respond(line) => self.respond(line.expose()).await,
             Event::Retrieve { message, lines } => self.retrieve(message, lines).await?,
             Event::Update { delete } => self.update(delete).await,
         }

@@ -43,7 +43,8 @@ impl House {
         .unwrap();
         let authenticator = authenticator(folder.path());
         let bridge = Bridge::new(2);
-        let service = Pop3Service::new(options, store.clone(), authenticator, bridge);
+        let locks = crate::Locks::default();
+        let service = Pop3Service::new(options, store.clone(), authenticator, bridge, locks);
         Self {
             service,
             store,
