@@ -60,17 +60,28 @@ impl Supplier for Opener {
             tracing::warn!(%error, "cannot say that the server is ready");
         }
     }
+
+    fn stopping(&mut self) {
+        if let Err(error) = facteur_runtime::notify_stopping() {
+            tracing::warn!(%error, "cannot say that the server stops");
+        }
+        self.close();
+    }
 }
 
 impl Drop for Opener {
     fn drop(&mut self) {
-        for address in self.sockets.keys() {
-            remove_socket(address);
-        }
+        self.close();
     }
 }
 
 impl Opener {
+    fn close(&mut self) {
+        for (address, _) in self.sockets.drain() {
+            remove_socket(&address);
+        }
+    }
+
     fn open(&mut self) -> anyhow::Result<Vec<Item>> {
         let file = &self.file;
         let text = fs::read_to_string(file)

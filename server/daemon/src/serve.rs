@@ -145,6 +145,7 @@ impl Running {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
+        self.source.stopping();
         let grace = self.config.process.shutdown_timeout.0;
         let dropped = self.server.drain(grace).await;
         if dropped > 0 {

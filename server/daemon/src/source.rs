@@ -58,6 +58,19 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Tells whoever started the server that it stops.
+    pub(crate) fn stopping(&self) {
+        let told = match self {
+            Self::Direct(_) => facteur_runtime::notify_stopping(),
+            Self::Parent(link) => link.stopping(),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%error, "cannot say that the server stops");
+        }
+    }
+}
+
 fn from_items(items: Vec<Item>) -> anyhow::Result<Gathered> {
     let mut loaded = None;
     let mut sockets = HashMap::new();

@@ -17,7 +17,7 @@ pub use bridge::Bridge;
 pub use connection::{Connection, Drain, Peer, Stream, TlsInfo};
 pub use limits::{LimitOptions, Refused};
 pub use listener::{ListenerSpec, Protocol, Service, TlsMode};
-pub use notify::notify_ready;
+pub use notify::{notify_ready, notify_stopping};
 pub use privileged::{Item, Kind, ParentLink, Supplier, run_parent};
 pub use server::{ListenError, OpenListener, Server, ServerOptions, Wanted};
 pub use socket::{BadAddress, ListenAddress, ListenSocket};

@@ -57,10 +57,15 @@ pub trait Supplier: Send + 'static {
 
     /// The child is ready to serve.
     fn ready(&mut self);
+
+    /// The child accepts no more connections: sockets that stayed open here would let clients wait
+    /// for nobody.
+    fn stopping(&mut self);
 }
 
 const RELOAD: u8 = b'R';
 const READY: u8 = b'Y';
+const STOPPING: u8 = b'S';
 const END: u8 = b'.';
 const FAILED: u8 = b'!';
 const CONFIGURATION: u8 = b'c';
@@ -100,12 +105,12 @@ pub fn run_parent(
             .gid(gid)
             .stdin(Stdio::from(theirs));
         let mut child = tokio::process::Command::from(command).spawn()?;
-        std::thread::Builder::new()
+        let attendant = std::thread::Builder::new()
             .name("parent".to_owned())
             .spawn(move || attend(&ours, supplier))?;
-        loop {
+        let status = loop {
             tokio::select! {
-                status = child.wait() => return status,
+                status = child.wait() => break status?,
                 signal = signals.next() => {
                     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
                     if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
@@ -114,7 +119,10 @@ pub fn run_parent(
                     }
                 }
             }
-        }
+        };
+        // It ends with the child's end of the socket, and clears up.
+        let _ = attendant.join();
+        Ok(status)
     })
 }
 
@@ -152,6 +160,7 @@ fn attend(socket: &OwnedFd, mut supplier: impl Supplier) {
         match rustix::net::recv(socket, &mut request, RecvFlags::empty()) {
             Err(rustix::io::Errno::INTR) => {}
             Ok((_, 1)) if request == [READY] => supplier.ready(),
+            Ok((_, 1)) if request == [STOPPING] => supplier.stopping(),
             Ok((_, 1)) if request == [RELOAD] => {
                 if let Err(error) = hand_over(socket, supplier.supply()) {
                     tracing::error!(%error, "cannot hand over to the server");
@@ -250,6 +259,14 @@ impl ParentLink {
         self.request(READY)
     }
 
+    /// Says that no more connections are accepted.
+    ///
+    /// # Errors
+    /// When the parent is gone.
+    pub fn stopping(&self) -> io::Result<()> {
+        self.request(STOPPING)
+    }
+
     fn request(&self, request: u8) -> io::Result<()> {
         rustix::io::retry_on_intr(|| {
             rustix::net::send(&self.socket, &[request], SendFlags::NOSIGNAL)
@@ -324,6 +341,10 @@ mod tests {
         fn ready(&mut self) {
             self.ready.send(()).unwrap();
         }
+
+        fn stopping(&mut self) {
+            self.ready.send(()).unwrap();
+        }
     }
 
     #[test]
@@ -350,6 +371,8 @@ mod tests {
         let listener = std::net::TcpListener::from(listener.fd);
         std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         link.ready().unwrap();
+        was_ready.recv().unwrap();
+        link.stopping().unwrap();
         was_ready.recv().unwrap();
         assert_eq!(link.reload().unwrap_err(), "facteur.toml:1: broken");
         drop(link);

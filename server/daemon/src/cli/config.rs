@@ -53,6 +53,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Check => {
             let loaded = context.load()?;
             crate::wiring::check(&loaded.config)?;
+            crate::wiring::check_certificates(&context.config)?;
             writeln!(out, "{}: sound", context.config.display())?;
         }
         Verb::Show { json, defaults } => {

@@ -39,6 +39,16 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether the certificates of a configuration file can be used; none are made.
+pub(crate) fn check_certificates(file: &std::path::Path) -> anyhow::Result<()> {
+    let gathered = crate::source::Source::Direct(file.to_owned()).gather()?;
+    let config = &gathered.loaded.config;
+    if !config.certificate_files().is_empty() {
+        facteur_runtime::Tls::new(&tls_options(config), &certificates(&gathered)?)?;
+    }
+    Ok(())
+}
+
 /// Keys that differ and that a running server cannot change.
 pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let (p, q) = (&old.process, &new.process);
