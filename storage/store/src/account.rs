@@ -243,7 +243,7 @@ impl Account {
     /// PUTSCRIPT: the caller has checked it.
     ///
     /// # Errors
-    /// [`StoreError::Script`] for a name that no file can have; when it cannot be written.
+    /// [`StoreError::Cannot`] for a name that no file can have; when it cannot be written.
     pub fn put_script(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
         let mut state = self.owner.lock()?;
         state.script = None;

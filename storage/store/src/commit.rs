@@ -10,28 +10,30 @@
 //!
 //! One append alone needs no transaction: its file's name is the commit.
 
+mod place;
+mod write;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Path, PathBuf},
-    sync::{Arc, MutexGuard},
+    path::PathBuf,
+    sync::Arc,
     time::SystemTime,
 };
 
-use facteur_disk::{Disk, DiskFile};
-use facteur_index::{Details, MailboxRow, Parts};
-use facteur_message::{Limits, Scanned, Scanner};
-use facteur_model::{
-    AccountId, Guid, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidSet, Usage,
-};
-use facteur_sdbox::{Layout, Metadata, NewMessage, Source};
+use facteur_model::{AccountId, Guid, InternalDate, Uid, UidSet, Usage};
+use facteur_sdbox::Layout;
 use facteur_spool::{QueueId, SpoolError};
 
+pub(crate) use self::place::next_uid;
+use self::{
+    place::Locked,
+    write::{Written, write},
+};
 use crate::{
-    Append, Appended, Batch, Body, Committed, KeywordSetId, MessageState, QuotaCheck, StoreError,
-    keywords::KeywordTable,
-    owner::{Folder, Owner, State, count_in, row_of},
-    read, recovery,
+    Append, Appended, Batch, Committed, MessageState, StoreError,
+    owner::{Owner, row_of},
+    recovery,
     shared::Shared,
     view::Wakes,
 };
@@ -131,93 +133,6 @@ fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
     Ok(owners)
 }
 
-/// A message's file under its temporary name, which goes if it gets no other.
-struct Written {
-    disk: Disk,
-    path: Option<PathBuf>,
-    scanned: Scanned,
-    guid: Guid,
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = self.disk.unlink_if_there(path);
-        }
-    }
-}
-
-/// Files that are written before they are synced: one sync then pays for most of the others.
-const SYNCED_TOGETHER: usize = 64;
-
-/// Writes every message durably, under temporary names in its mailbox; in INBOX while that is still
-/// to be made.
-fn write(shared: &Shared, batch: &Batch, owners: &Owners) -> Result<Vec<Written>, StoreError> {
-    let created = InternalDate::from(SystemTime::now()).unix();
-    let mut written = Vec::with_capacity(batch.appends.len());
-    for appends in batch.appends.chunks(SYNCED_TOGETHER) {
-        let mut files = Vec::with_capacity(appends.len());
-        for append in appends {
-            let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
-            let dir = owner.layout.mails(&append.mailbox);
-            let (one, file) = match write_one(&shared.disk, &dir, append, created) {
-                Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    let inbox = owner.layout.mails(&MailboxName::inbox());
-                    write_one(&shared.disk, &inbox, append, created)?
-                }
-                result => result?,
-            };
-            written.push(one);
-            files.push(file);
-        }
-        for file in files {
-            file.sync_all()?;
-        }
-    }
-    Ok(written)
-}
-
-fn write_one(
-    disk: &Disk,
-    dir: &Path,
-    append: &Append,
-    created: i64,
-) -> Result<(Written, DiskFile), StoreError> {
-    let mut scanner = Scanner::new(Limits::default());
-    scanner.push(&append.prefix);
-    let body = match &append.body {
-        Body::Memory(bytes) => {
-            scanner.push(bytes);
-            Source::Memory(bytes)
-        }
-        Body::File(staged) => {
-            read::push_all(&mut scanner, &mut append.body.reader()?)?;
-            Source::File(&staged.file, staged.size)
-        }
-    };
-    let scanned = scanner.finish();
-    let guid = Guid::random()?;
-    let message = NewMessage {
-        parts: &[Source::Memory(&append.prefix), body],
-        metadata: Metadata {
-            guid: Some(guid),
-            delivery: Some(append.delivery),
-            received: Some(append.internal_date),
-            virtual_size: Some(scanned.size),
-            ..Metadata::default()
-        },
-        created,
-    };
-    let (path, file) = message.write(disk, dir)?;
-    let written = Written {
-        disk: disk.clone(),
-        path: Some(path),
-        scanned,
-        guid,
-    };
-    Ok((written, file))
-}
-
 /// What becomes of one append.
 enum Step {
     /// It was delivered before.
@@ -244,18 +159,6 @@ struct Work<'a> {
     accounts: BTreeMap<&'a AccountId, Locked<'a>>,
     /// Files that got their names.
     named: BTreeSet<PathBuf>,
-}
-
-struct Locked<'a> {
-    owner: &'a Arc<Owner>,
-    state: MutexGuard<'a, State>,
-    /// The rows of the mailboxes that change, as they will be.
-    rows: BTreeMap<MailboxName, MailboxRow>,
-    /// What the account will hold.
-    usage: Usage,
-    /// Keyword sets that are new.
-    sets: Vec<(u32, KeywordSetId, String)>,
-    keywords: BTreeMap<MailboxName, Arc<KeywordTable>>,
 }
 
 impl<'a> Work<'a> {
@@ -395,7 +298,7 @@ impl<'a> Work<'a> {
                     let Step::New { mailbox, state, .. } = step else {
                         continue;
                     };
-                    transaction.add_message(*mailbox, &row_of(state), &details(written))?;
+                    transaction.add_message(*mailbox, &row_of(state), &written.details())?;
                     transaction.add_delivery(append.delivery, *mailbox, state.uid, now)?;
                 }
                 for row in rows.values() {
@@ -493,152 +396,6 @@ impl<'a> Work<'a> {
                 told.push(((*id).clone(), account.usage));
             }
         }
-    }
-}
-
-impl Locked<'_> {
-    /// Where this delivery's message lies if it was made before.
-    fn delivered(&self, shared: &Shared, append: &Append) -> Result<Option<Appended>, StoreError> {
-        let found = self.owner.index(shared, |index| {
-            let Some((mailbox, uid)) = index.delivery(append.delivery)? else {
-                return Ok(None);
-            };
-            Ok(Some((mailbox, uid, index.message(mailbox, uid)?)))
-        })?;
-        let Some((mailbox, uid, row)) = found else {
-            return Ok(None);
-        };
-        let folder = self.state.folders.iter().find(|(_, f)| f.row.id == mailbox);
-        let (name, uid_validity) = match folder {
-            Some((name, folder)) => (name.clone(), folder.row.uid_validity),
-            // Its mailbox is gone since; it was delivered all the same.
-            None => (append.mailbox.clone(), facteur_model::UidValidity::FIRST),
-        };
-        Ok(Some(Appended {
-            mailbox: name,
-            uid_validity,
-            uid,
-            size: row.map_or(append.body.len(), |row| row.size),
-        }))
-    }
-
-    /// Gives a new message its numbers.
-    fn place(
-        &mut self,
-        shared: &Shared,
-        append: &Append,
-        scanned: &Scanned,
-    ) -> Result<Step, StoreError> {
-        if append.create && !self.state.folders.contains_key(&append.mailbox) {
-            let owner = self.owner;
-            owner.make_folder(shared, &mut self.state, &append.mailbox, true)?;
-        }
-        let added = Usage {
-            bytes: scanned.size,
-            messages: 1,
-        };
-        if append.quota == QuotaCheck::Strict && !append.account.quota.allow(self.usage, added) {
-            return Err(StoreError::OverQuota);
-        }
-        let keywords = self.keyword_set(shared, append)?;
-        let folder = self.state.folder(&append.mailbox)?;
-        let row = self
-            .rows
-            .entry(append.mailbox.clone())
-            .or_insert_with(|| MailboxRow {
-                highest_modseq: ModSeq::new(folder.row.highest_modseq.value() + 1),
-                ..folder.row
-            });
-        let uid = next_uid(row)?;
-        let state = MessageState {
-            uid,
-            modseq: row.highest_modseq,
-            internal_date: append.internal_date,
-            size: scanned.size,
-            keywords,
-            flags: append.flags,
-        };
-        count_in(row, &state);
-        self.usage.bytes = self.usage.bytes.saturating_add(added.bytes);
-        self.usage.messages = self.usage.messages.saturating_add(1);
-        Ok(Step::New {
-            mailbox: row.id,
-            state,
-            appended: Appended {
-                mailbox: append.mailbox.clone(),
-                uid_validity: folder.row.uid_validity,
-                uid,
-                size: scanned.size,
-            },
-        })
-    }
-
-    fn keyword_set(
-        &mut self,
-        shared: &Shared,
-        append: &Append,
-    ) -> Result<KeywordSetId, StoreError> {
-        let keywords: &[Keyword] = &append.keywords;
-        if keywords.is_empty() {
-            return Ok(KeywordSetId::default());
-        }
-        let folder = self.state.folder(&append.mailbox)?;
-        let table = match self.keywords.get(&append.mailbox) {
-            Some(table) => Arc::clone(table),
-            None => self.owner.keywords(shared, folder)?,
-        };
-        if let Some(id) = table.find(keywords) {
-            return Ok(id);
-        }
-        let mut table = (*table).clone();
-        let (id, text) = table.add(keywords)?;
-        self.sets.push((folder.row.id, id, text));
-        self.keywords
-            .insert(append.mailbox.clone(), Arc::new(table));
-        Ok(id)
-    }
-
-    fn reserve(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        for (name, row) in &self.rows {
-            let folder = self.state.folder_mut(name)?;
-            let (last, modseq) = (row.uid_next.saturating_sub(1), row.highest_modseq.value());
-            self.owner.reserve(shared, folder, last, modseq)?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes the next UID of a mailbox.
-pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
-    let uid = u32::try_from(row.uid_next).ok().and_then(Uid::new);
-    let uid = uid.ok_or(StoreError::Cannot("the mailbox has no UIDs left"))?;
-    row.uid_next += 1;
-    Ok(uid)
-}
-
-impl Owner {
-    /// A mailbox's keywords.
-    pub(crate) fn keywords(
-        self: &Arc<Self>,
-        shared: &Shared,
-        folder: &Folder,
-    ) -> Result<Arc<KeywordTable>, StoreError> {
-        if let Some(table) = &folder.keywords {
-            return Ok(Arc::clone(table));
-        }
-        let rows = self.index(shared, |index| index.keyword_sets(folder.row.id))?;
-        Ok(Arc::new(KeywordTable::from_rows(rows)))
-    }
-}
-
-fn details(written: &Written) -> Details<'_> {
-    Details {
-        guid: written.guid,
-        parts: Parts {
-            envelope: &written.scanned.envelope,
-            body_structure: &written.scanned.body_structure,
-            body: &written.scanned.body,
-        },
     }
 }
 

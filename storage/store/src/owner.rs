@@ -17,7 +17,10 @@ use facteur_model::{AccountId, AccountSpec, Flag, MailboxName, Usage};
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
-    KeywordSetId, MessageState, StoreError, keywords::KeywordTable, shared::Shared, view::Core,
+    KeywordSetId, MessageState, StoreError,
+    keywords::KeywordTable,
+    shared::Shared,
+    view::{Core, Wakes},
 };
 
 /// UIDs are reserved durably so many at a time.
@@ -147,6 +150,17 @@ impl Owner {
     pub(crate) fn abandon(&self, error: &StoreError) {
         tracing::error!(account = %self.id, %error, "files are not as they are remembered: the account is reopened");
         self.broken.store(true, Ordering::Release);
+    }
+
+    /// Sends the sessions of a broken owner away, and gives up its index.
+    pub(crate) fn dismiss(&self) {
+        let mut wakes = Wakes::default();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for view in state.folders.values().filter_map(|f| f.core.view()) {
+            view.wake_with(&mut wakes);
+        }
+        drop(state);
+        self.release();
     }
 
     /// Uses the index, opening it when its handle was given up.

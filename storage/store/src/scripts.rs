@@ -44,7 +44,9 @@ impl<'a> Scripts<'a> {
                 .chars()
                 .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
         if unfit {
-            return Err(StoreError::Script("this name cannot be a script's"));
+            return Err(StoreError::Cannot(
+                "a script's name has no slash, control character or leading dot, and at most 240 bytes",
+            ));
         }
         Ok(self.dir().join(format!("{name}{SUFFIX}")))
     }

@@ -104,7 +104,7 @@ impl Shared {
         }
         // A broken owner's handle must be closed before the index is opened again.
         if let Some(broken) = held.take() {
-            broken.release();
+            broken.dismiss();
         }
         self.claim_home(spec)?;
         let owner = Arc::new(load::account(self, spec)?);

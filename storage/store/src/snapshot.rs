@@ -35,9 +35,9 @@ const _: () = assert!(size_of::<MessageState>() == 40);
 
 /// Some messages in a row, never none, and how many come before them.
 #[derive(Debug, Clone)]
-struct Chunk {
-    before: u32,
-    messages: Arc<[MessageState]>,
+pub(crate) struct Chunk {
+    pub(crate) before: u32,
+    pub(crate) messages: Arc<[MessageState]>,
 }
 
 /// A mailbox as it stood at one moment: immutable, cheap to clone, and sharing what did not change
@@ -45,7 +45,7 @@ struct Chunk {
 /// tell its client (RFC 9051 §5.5, §7.5.1).
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    chunks: Arc<[Chunk]>,
+    pub(crate) chunks: Arc<[Chunk]>,
     keywords: Arc<KeywordTable>,
     uid_next: u64,
     highest_modseq: ModSeq,
@@ -165,45 +165,6 @@ impl Snapshot {
         self.highest_modseq
     }
 
-    /// What changed from this snapshot to a later one: UIDs gone, messages whose flags or keywords
-    /// differ, and how many are new. What the two share is not looked at.
-    pub fn changes_to(&self, later: &Snapshot) -> Changes {
-        let mut changes = Changes::default();
-        let mut old = Cursor::new(&self.chunks);
-        let mut new = Cursor::new(&later.chunks);
-        loop {
-            if old.skip_shared(&mut new) {
-                continue;
-            }
-            match (old.peek(), new.peek()) {
-                (None, None) => return changes,
-                (Some(_), None) => {
-                    changes.expunged.push(old.sequence());
-                    old.advance();
-                }
-                (None, Some(_)) => {
-                    changes.added += 1;
-                    new.advance();
-                }
-                (Some(before), Some(after)) if before.uid == after.uid => {
-                    if before != after {
-                        changes.changed.insert(after.uid);
-                    }
-                    old.advance();
-                    new.advance();
-                }
-                (Some(before), Some(after)) if before.uid < after.uid => {
-                    changes.expunged.push(old.sequence());
-                    old.advance();
-                }
-                (Some(_), Some(_)) => {
-                    changes.added += 1;
-                    new.advance();
-                }
-            }
-        }
-    }
-
     /// With messages added behind the last.
     pub(crate) fn with_added(&self, added: &[MessageState]) -> Self {
         let mut chunks: Vec<_> = self.shared_chunks().collect();
@@ -297,68 +258,6 @@ fn number(chunks: Vec<Arc<[MessageState]>>) -> Arc<[Chunk]> {
             chunk
         })
         .collect()
-}
-
-/// A place in a row of chunks.
-struct Cursor<'a> {
-    chunks: &'a [Chunk],
-    within: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(chunks: &'a [Chunk]) -> Self {
-        Self { chunks, within: 0 }
-    }
-
-    fn peek(&self) -> Option<&'a MessageState> {
-        self.chunks.first()?.messages.get(self.within)
-    }
-
-    /// The sequence number here.
-    fn sequence(&self) -> u32 {
-        let within = u32::try_from(self.within).unwrap_or(u32::MAX);
-        self.chunks
-            .first()
-            .map_or(0, |chunk| chunk.before + within + 1)
-    }
-
-    fn advance(&mut self) {
-        self.within += 1;
-        if let Some((first, rest)) = self.chunks.split_first()
-            && self.within >= first.messages.len()
-        {
-            self.chunks = rest;
-            self.within = 0;
-        }
-    }
-
-    /// Passes a chunk that both have here.
-    fn skip_shared(&mut self, other: &mut Self) -> bool {
-        if self.within != 0 || other.within != 0 {
-            return false;
-        }
-        match (self.chunks.split_first(), other.chunks.split_first()) {
-            (Some((ours, rest)), Some((theirs, others)))
-                if Arc::ptr_eq(&ours.messages, &theirs.messages) =>
-            {
-                self.chunks = rest;
-                other.chunks = others;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-/// The difference between two snapshots of a mailbox.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Gone, as sequence numbers of the earlier snapshot, ascending.
-    pub expunged: Vec<u32>,
-    /// UIDs whose metadata changed.
-    pub changed: UidSet,
-    /// How many were added.
-    pub added: u32,
 }
 
 #[cfg(test)]

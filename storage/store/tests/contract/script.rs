@@ -74,12 +74,12 @@ fn script_names_that_would_leave_the_folder_are_refused() {
         assert!(
             matches!(
                 account.put_script(bad, b"keep;"),
-                Err(StoreError::Script(_))
+                Err(StoreError::Cannot(_))
             ),
             "{bad:?}"
         );
         assert!(
-            matches!(account.script(bad), Err(StoreError::Script(_))),
+            matches!(account.script(bad), Err(StoreError::Cannot(_))),
             "{bad:?}"
         );
     }

@@ -1,0 +1,170 @@
+//! One account of a batch: what was delivered before, and the numbers of what is new.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard},
+};
+
+use facteur_index::MailboxRow;
+use facteur_message::Scanned;
+use facteur_model::{Keyword, MailboxName, ModSeq, Uid, Usage};
+
+use super::Step;
+use crate::{
+    Append, Appended, KeywordSetId, MessageState, QuotaCheck, StoreError,
+    keywords::KeywordTable,
+    owner::{Folder, Owner, State, count_in},
+    shared::Shared,
+};
+
+/// An account of a batch, locked.
+pub(super) struct Locked<'a> {
+    pub(super) owner: &'a Arc<Owner>,
+    pub(super) state: MutexGuard<'a, State>,
+    /// The rows of the mailboxes that change, as they will be.
+    pub(super) rows: BTreeMap<MailboxName, MailboxRow>,
+    /// What the account will hold.
+    pub(super) usage: Usage,
+    /// Keyword sets that are new.
+    pub(super) sets: Vec<(u32, KeywordSetId, String)>,
+    pub(super) keywords: BTreeMap<MailboxName, Arc<KeywordTable>>,
+}
+
+impl Locked<'_> {
+    /// Where this delivery's message lies if it was made before.
+    pub(super) fn delivered(
+        &self,
+        shared: &Shared,
+        append: &Append,
+    ) -> Result<Option<Appended>, StoreError> {
+        let found = self.owner.index(shared, |index| {
+            let Some((mailbox, uid)) = index.delivery(append.delivery)? else {
+                return Ok(None);
+            };
+            Ok(Some((mailbox, uid, index.message(mailbox, uid)?)))
+        })?;
+        let Some((mailbox, uid, row)) = found else {
+            return Ok(None);
+        };
+        let folder = self.state.folders.iter().find(|(_, f)| f.row.id == mailbox);
+        let (name, uid_validity) = match folder {
+            Some((name, folder)) => (name.clone(), folder.row.uid_validity),
+            // Its mailbox is gone since; it was delivered all the same.
+            None => (append.mailbox.clone(), facteur_model::UidValidity::FIRST),
+        };
+        Ok(Some(Appended {
+            mailbox: name,
+            uid_validity,
+            uid,
+            size: row.map_or(append.body.len(), |row| row.size),
+        }))
+    }
+
+    /// Gives a new message its numbers.
+    pub(super) fn place(
+        &mut self,
+        shared: &Shared,
+        append: &Append,
+        scanned: &Scanned,
+    ) -> Result<Step, StoreError> {
+        if append.create && !self.state.folders.contains_key(&append.mailbox) {
+            let owner = self.owner;
+            owner.make_folder(shared, &mut self.state, &append.mailbox, true)?;
+        }
+        let added = Usage {
+            bytes: scanned.size,
+            messages: 1,
+        };
+        if append.quota == QuotaCheck::Strict && !append.account.quota.allow(self.usage, added) {
+            return Err(StoreError::OverQuota);
+        }
+        let keywords = self.keyword_set(shared, append)?;
+        let folder = self.state.folder(&append.mailbox)?;
+        let row = self
+            .rows
+            .entry(append.mailbox.clone())
+            .or_insert_with(|| MailboxRow {
+                highest_modseq: ModSeq::new(folder.row.highest_modseq.value() + 1),
+                ..folder.row
+            });
+        let uid = next_uid(row)?;
+        let state = MessageState {
+            uid,
+            modseq: row.highest_modseq,
+            internal_date: append.internal_date,
+            size: scanned.size,
+            keywords,
+            flags: append.flags,
+        };
+        count_in(row, &state);
+        self.usage.bytes = self.usage.bytes.saturating_add(added.bytes);
+        self.usage.messages = self.usage.messages.saturating_add(1);
+        Ok(Step::New {
+            mailbox: row.id,
+            state,
+            appended: Appended {
+                mailbox: append.mailbox.clone(),
+                uid_validity: folder.row.uid_validity,
+                uid,
+                size: scanned.size,
+            },
+        })
+    }
+
+    fn keyword_set(
+        &mut self,
+        shared: &Shared,
+        append: &Append,
+    ) -> Result<KeywordSetId, StoreError> {
+        let keywords: &[Keyword] = &append.keywords;
+        if keywords.is_empty() {
+            return Ok(KeywordSetId::default());
+        }
+        let folder = self.state.folder(&append.mailbox)?;
+        let table = match self.keywords.get(&append.mailbox) {
+            Some(table) => Arc::clone(table),
+            None => self.owner.keywords(shared, folder)?,
+        };
+        if let Some(id) = table.find(keywords) {
+            return Ok(id);
+        }
+        let mut table = (*table).clone();
+        let (id, text) = table.add(keywords)?;
+        self.sets.push((folder.row.id, id, text));
+        self.keywords
+            .insert(append.mailbox.clone(), Arc::new(table));
+        Ok(id)
+    }
+
+    pub(super) fn reserve(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        for (name, row) in &self.rows {
+            let folder = self.state.folder_mut(name)?;
+            let (last, modseq) = (row.uid_next.saturating_sub(1), row.highest_modseq.value());
+            self.owner.reserve(shared, folder, last, modseq)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the next UID of a mailbox.
+pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
+    let uid = u32::try_from(row.uid_next).ok().and_then(Uid::new);
+    let uid = uid.ok_or(StoreError::Cannot("the mailbox has no UIDs left"))?;
+    row.uid_next += 1;
+    Ok(uid)
+}
+
+impl Owner {
+    /// A mailbox's keywords.
+    pub(crate) fn keywords(
+        self: &Arc<Self>,
+        shared: &Shared,
+        folder: &Folder,
+    ) -> Result<Arc<KeywordTable>, StoreError> {
+        if let Some(table) = &folder.keywords {
+            return Ok(Arc::clone(table));
+        }
+        let rows = self.index(shared, |index| index.keyword_sets(folder.row.id))?;
+        Ok(Arc::new(KeywordTable::from_rows(rows)))
+    }
+}
