@@ -3,6 +3,7 @@
 mod marker;
 
 use bytes::{Buf, Bytes, BytesMut};
+use facteur_wire::Secret;
 
 use crate::{
     AppendHead, Command, Tag,
@@ -49,18 +50,27 @@ pub enum Event {
 pub enum Line {
     /// Feed more.
     NeedMore,
-    /// The line without its end.
-    Whole(Vec<u8>),
+    /// The line without its end: a password may be in it.
+    Whole(Secret),
     /// Longer than allowed: say BYE and close.
     TooLong,
 }
 
 /// Takes the bytes a client sends apart into commands. It keeps no more than the limits allow.
-#[derive(Debug)]
 pub struct Decoder {
     buffer: BytesMut,
     state: State,
     limits: Limits,
+}
+
+// What is buffered may be a password.
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder")
+            .field("buffered", &self.buffer.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,8 +221,10 @@ impl Decoder {
     pub fn poll_line(&mut self, limit: usize) -> Line {
         match memchr::memchr(b'\n', &self.buffer) {
             Some(end) if end <= limit + 1 => {
-                let line = self.buffer.split_to(end + 1);
-                Line::Whole(marker::without_end(&line).to_vec())
+                let mut line = self.buffer.split_to(end + 1);
+                let whole = Secret::new(marker::without_end(&line).to_vec());
+                wipe(&mut line);
+                Line::Whole(whole)
             }
             None if self.buffer.len() <= limit + 1 => Line::NeedMore,
             _ => Line::TooLong,
@@ -262,8 +274,7 @@ impl Decoder {
             Event::Command(_, Command::Login { .. } | Command::Authenticate { .. })
         ) {
             // The password stood in the buffer too.
-            line.fill(0);
-            std::hint::black_box(&line);
+            wipe(&mut line);
         }
         Some(event)
     }
@@ -431,6 +442,12 @@ impl Decoder {
         };
         None
     }
+}
+
+fn wipe(bytes: &mut BytesMut) {
+    bytes.fill(0);
+    // So that the compiler does not leave the writes out.
+    std::hint::black_box(bytes);
 }
 
 #[cfg(test)]

@@ -208,7 +208,10 @@ fn lines_that_are_no_commands_are_limited() {
     decoder.feed(b"DO");
     assert_eq!(decoder.poll_line(10), Line::NeedMore);
     decoder.feed(b"NE\r\n0123456789a\r\n");
-    assert_eq!(decoder.poll_line(10), Line::Whole(b"DONE".to_vec()));
+    assert_eq!(
+        decoder.poll_line(10),
+        Line::Whole(Secret::new(b"DONE".to_vec()))
+    );
     assert_eq!(decoder.poll_line(10), Line::TooLong);
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     /// The first; those of a reload take over from it who fails to log in.
     authenticator: Authenticator,
     maildrops: facteur_session_pop3::Locks,
+    /// How many IMAP connections each user has, over reloads.
+    imap_slots: facteur_session_imap::Slots,
     queue: Queue,
     quota: QuotaMirror,
 }
@@ -87,6 +89,7 @@ impl Parts {
             ),
             directory,
             maildrops: facteur_session_pop3::Locks::default(),
+            imap_slots: facteur_session_imap::Slots::default(),
             queue,
             quota,
         })
@@ -113,6 +116,7 @@ impl Parts {
                 store.clone(),
                 authenticator.clone(),
                 bridge.clone(),
+                self.imap_slots.clone(),
             ),
             pop3: Pop3Service::new(
                 pop3::options(config),

@@ -44,7 +44,7 @@ impl Session {
     async fn next_line(&mut self, limit: usize) -> Result<Secret, Closed> {
         loop {
             match self.decoder.poll_line(limit) {
-                Line::Whole(line) => return Ok(Secret::new(line)),
+                Line::Whole(line) => return Ok(line),
                 Line::TooLong => return Err(Closed::Bye("Line is too long")),
                 Line::NeedMore => self.wait().await?,
             }

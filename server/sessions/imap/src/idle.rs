@@ -51,7 +51,7 @@ impl Session {
                 }
                 Woken::Input => match self.decoder.poll_line(MAX_DONE) {
                     Line::NeedMore => {}
-                    Line::Whole(line) if line.eq_ignore_ascii_case(b"DONE") => {
+                    Line::Whole(line) if line.expose().eq_ignore_ascii_case(b"DONE") => {
                         self.reply(tag, &Reply::ok("IDLE completed"));
                         return Ok(());
                     }

@@ -46,3 +46,4 @@ mod updates;
 
 pub use options::{Namespace, Options};
 pub use service::ImapService;
+pub use slots::Slots;

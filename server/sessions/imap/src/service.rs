@@ -27,11 +27,13 @@ impl std::fmt::Debug for ImapService {
 
 impl ImapService {
     /// A service on `store`, for those whom `authenticator` lets in. `bridge` runs what may block.
+    /// Services that follow each other (a reload) share `slots`.
     pub fn new(
         mut options: Options,
         store: Store,
         authenticator: Authenticator,
         bridge: Bridge,
+        slots: Slots,
     ) -> Arc<Self> {
         if options.namespaces.is_empty() {
             options.namespaces.push(Namespace::default());
@@ -41,7 +43,7 @@ impl ImapService {
             store,
             authenticator,
             bridge,
-            slots: Slots::default(),
+            slots,
         })
     }
 }

@@ -10,9 +10,9 @@ use facteur_model::AccountId;
 
 type Key = (AccountId, Option<IpAddr>);
 
-/// Counts connections (`mail_max_userip_connections`).
+/// Counts connections (`mail_max_userip_connections`). Clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Slots(Arc<Mutex<HashMap<Key, u32>>>);
+pub struct Slots(Arc<Mutex<HashMap<Key, u32>>>);
 
 /// One connection counted, until it is dropped.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use facteur_model::{MailboxName, SpecialUse};
 use facteur_runtime::{
     Bridge, Connection, Drain, ListenerSpec, Peer, Protocol, Service as _, Stream, TlsMode,
 };
-use facteur_session_imap::{ImapService, Options};
+use facteur_session_imap::{ImapService, Options, Slots};
 use facteur_store::{AutoFolder, Store};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -55,7 +55,13 @@ impl Rig {
         let store = open_store(dir.path().join("state"));
         let authenticator = Authenticator::new(Arc::new(directory), login);
         Self {
-            service: ImapService::new(options, store, authenticator, Bridge::new(4)),
+            service: ImapService::new(
+                options,
+                store,
+                authenticator,
+                Bridge::new(4),
+                Slots::default(),
+            ),
             _dir: dir,
             stop: CancellationToken::new(),
         }
