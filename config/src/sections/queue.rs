@@ -28,7 +28,7 @@ section! {
         /// Where the mail of some domains goes: a domain, or `.domain` for those below it, and
         /// `smtp:[host]:port` in the forms of `relayhost`; `smtp:` alone is the domain's own MX. The
         /// first that matches counts.
-        transport: Map = Map::default(),
+        transport_maps: Map = Map::default(),
         /// Shortest wait before a message is tried again.
         minimal_backoff_time: Period = Period::minutes(5),
         /// Longest wait before a message is tried again.

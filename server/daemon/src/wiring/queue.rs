@@ -17,7 +17,7 @@ use super::Paths;
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let Queue {
         relayhost,
-        transport,
+        transport_maps,
         minimal_backoff_time,
         maximal_backoff_time,
         maximal_queue_lifetime,
@@ -42,7 +42,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     };
     Ok(Options {
         relayhost,
-        transports: transports(transport)?,
+        transports: transports(transport_maps)?,
         minimal_backoff_time: seconds(*minimal_backoff_time),
         maximal_backoff_time: seconds(*maximal_backoff_time),
         maximal_queue_lifetime: seconds(*maximal_queue_lifetime),
@@ -83,7 +83,7 @@ fn transports(map: &Map) -> anyhow::Result<Vec<(Pattern, Option<NextHop>)>> {
     map.0
         .iter()
         .map(|(pattern, hop)| {
-            let key = || format!("queue.transport: {pattern:?}");
+            let key = || format!("queue.transport_maps: {pattern:?}");
             Ok((
                 pattern.parse::<Pattern>().with_context(key)?,
                 NextHop::parse_transport(hop).with_context(key)?,
