@@ -38,7 +38,7 @@ fn record(strace: &std::path::Path) -> [Vec<Event>; 2] {
     // The remote server is not reached: the queue would sync what this is not about.
     let facteur = Setup::new()
         .with_alice_and_bob()
-        .sections("[queue]\ntransport = { \"remote.test\" = \"smtp:[127.0.0.1]:1\" }\n")
+        .sections("[queue]\ntransport_maps = { \"remote.test\" = \"smtp:[127.0.0.1]:1\" }\n")
         .start();
     let mut smtp = facteur.smtp("smtp");
     smtp.expect("EHLO client.example", 250);
