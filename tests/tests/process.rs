@@ -106,7 +106,8 @@ fn proxy_header_names_the_client() {
         .with_alice_and_bob()
         .without_listeners()
         .sections(
-            "[[listener]]\nname = \"proxied\"\nprotocol = \"smtp\"\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n",
+            "[[listener]]\nname = \"proxied\"\nprotocol = \"smtp\"\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n\
+             [process]\nhaproxy_trusted_networks = [\"127.0.0.0/8\"]\n",
         )
         .start();
     let mut connection = Connection::plain(facteur.address("proxied"));
