@@ -14,6 +14,7 @@
 mod connection;
 mod imap;
 mod managesieve;
+mod patience;
 mod peer;
 mod pop3;
 mod quickstart;
@@ -26,6 +27,7 @@ mod workdir;
 pub use connection::Connection;
 pub use imap::{Imap, Response};
 pub use managesieve::{activate_script, base64};
+pub use patience::wait_for;
 pub use peer::{is_ci, require_peer, require_root};
 pub use pop3::Pop3;
 pub use quickstart::Quickstart;

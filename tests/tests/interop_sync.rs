@@ -1,4 +1,9 @@
 //! Clients of others that keep a copy of the mail, or show it: mbsync, OfflineIMAP, NeoMutt.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
 
 use std::{fs, path::PathBuf};
 
@@ -95,6 +100,20 @@ fn flags(imap: &mut Imap, mailbox: &str, subject: &str) -> Option<String> {
     Some(rest.split(')').next()?.to_owned())
 }
 
+/// Everything in `mail/`, both ways.
+fn mbsync_settings(server: &Facteur, work: &Workdir) -> String {
+    let folder = work.path().display();
+    format!(
+        "IMAPAccount facteur\nHost localhost\nPort {}\nUser {BOB}\nPass bob-password\n\
+             SSLType STARTTLS\nCertificateFile {}\n\nIMAPStore far\nAccount facteur\n\n\
+             MaildirStore near\nPath {folder}/mail/\nInbox {folder}/mail/INBOX\nSubFolders Verbatim\n\n\
+             Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\n\
+             Expunge Both\nSyncState *\n",
+        server.address("imap").port(),
+        server.certificate().display()
+    )
+}
+
 #[test]
 fn mbsync_keeps_both_sides_the_same() {
     let Some(mbsync) = require_peer("mbsync") else {
@@ -108,19 +127,7 @@ fn mbsync_keeps_both_sides_the_same() {
         append(&mut imap, "INBOX", subject);
     }
     append(&mut imap, "Projects/&AMk-t&AOk- &- co", "filed");
-    let folder = work.path().display();
-    work.write(
-        "mbsyncrc",
-        &format!(
-            "IMAPAccount facteur\nHost localhost\nPort {}\nUser {BOB}\nPass bob-password\n\
-             SSLType STARTTLS\nCertificateFile {}\n\nIMAPStore far\nAccount facteur\n\n\
-             MaildirStore near\nPath {folder}/mail/\nInbox {folder}/mail/INBOX\nSubFolders Verbatim\n\n\
-             Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\n\
-             Expunge Both\nSyncState *\n",
-            server.address("imap").port(),
-            server.certificate().display()
-        ),
-    );
+    work.write("mbsyncrc", &mbsync_settings(&server, &work));
     work.folder("mail");
     let sync = || work.must(&mbsync, &["-c", "mbsyncrc", "-a"], "");
     let copy = Copy(work.path().join("mail"));
