@@ -147,6 +147,12 @@ impl Checker<'_> {
                 &key("proxy_protocol"),
                 "a Unix socket has no PROXY protocol",
             );
+        } else if listener.proxy_protocol && self.config.process.haproxy_trusted_networks.is_empty()
+        {
+            self.problem(
+                &key("proxy_protocol"),
+                "nobody may use it: name the proxy in process.haproxy_trusted_networks",
+            );
         }
         if listener.require_tls == Some(true) && listener.tls() == ListenerTls::None {
             self.problem(
@@ -171,6 +177,8 @@ impl Checker<'_> {
         }
         let restrictions = [
             ("require_auth", listener.require_auth.is_some()),
+            // Elsewhere nothing but a login is of use before TLS, and that needs TLS anyhow.
+            ("require_tls", listener.require_tls.is_some()),
             (
                 "smtpd_client_restrictions",
                 listener.smtpd_client_restrictions.is_some(),

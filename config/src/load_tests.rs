@@ -69,7 +69,8 @@ fn text_that_is_no_toml_is_told_with_its_line() {
 fn listener_entry_is_read_and_the_defaults_go() {
     let loaded = parse(
         "[[listener]]\nprotocol = \"submission\"\naddress = \"*:465\"\ntls = \"implicit\"\n\
-         proxy_protocol = true\nmynetworks = [\"192.168.1.0/24\"]\n",
+         proxy_protocol = true\nmynetworks = [\"192.168.1.0/24\"]\n\
+         [process]\nhaproxy_trusted_networks = [\"192.168.1.9/32\"]\n",
     )
     .unwrap();
     let [listener] = loaded.config.listeners.as_slice() else {
@@ -86,6 +87,10 @@ fn contradictions_are_refused_with_their_line() {
         (
             "[[listener]]\nprotocol = \"lmtp\"\naddress = \"unix:/x\"\nproxy_protocol = true\n",
             "facteur.toml:4: listener[1].proxy_protocol: a Unix socket has no PROXY protocol",
+        ),
+        (
+            "[[listener]]\nprotocol = \"smtp\"\naddress = \"*:25\"\nproxy_protocol = true\n",
+            "facteur.toml:4: listener[1].proxy_protocol: nobody may use it: name the proxy in",
         ),
         (
             "[[listener]]\naddress = \"*:25\"\n",

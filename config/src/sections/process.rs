@@ -14,13 +14,13 @@ section! {
         /// Most connections at once.
         client_limit: usize = 10_000,
         /// Most connections at once from one address (of IPv6, one /64) to each smtp listener's port.
-        /// `mynetworks` is exempt.
+        /// `mynetworks` is exempt; 0 is no limit.
         smtpd_client_connection_count_limit: usize = 50,
         /// The same for every other protocol, all of them together: a whole office may be behind one
         /// address.
         client_connection_count_limit: usize = 1000,
-        /// Networks whose PROXY headers are believed on listeners with `proxy_protocol`; empty is
-        /// everybody who can reach such a listener.
+        /// Networks whose PROXY headers are believed on listeners with `proxy_protocol`. Nobody else
+        /// may connect to those: a header says where a client is, and so what it may do.
         haproxy_trusted_networks: Vec<IpNet> = Vec::new(),
         /// A PROXY header that takes longer is given up.
         haproxy_timeout: Period = Period::seconds(3),

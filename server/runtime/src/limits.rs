@@ -15,9 +15,9 @@ use crate::Protocol;
 pub struct LimitOptions {
     /// In all.
     pub total: usize,
-    /// From one address (of IPv6, one /64) to the `smtp` listeners.
+    /// From one address (of IPv6, one /64) to the `smtp` listeners; 0 is no limit.
     pub smtp_per_address: usize,
-    /// From one address to all others together.
+    /// From one address to all others together; 0 is no limit.
     pub per_address: usize,
     /// Addresses that only the first limit counts.
     pub exempt: Vec<IpNet>,
@@ -116,6 +116,9 @@ impl Permit {
         } else {
             state.options.per_address
         };
+        if limit == 0 {
+            return Ok(());
+        }
         let key = (smtp, network_of(address));
         let count = state.by_address.entry(key).or_default();
         if *count >= limit {
@@ -218,9 +221,21 @@ mod tests {
 
     #[test]
     fn exempt_address_is_counted_in_the_total_only() {
-        let limits = limits(10, 0, &["127.0.0.0/8"]);
-        let mut one = limits.admit().unwrap();
-        assert!(one.count(Protocol::Imap, ip("127.0.0.1")).is_ok());
-        assert_eq!(limits.total(), 1);
+        let limits = limits(10, 1, &["127.0.0.0/8"]);
+        let mut all: Vec<_> = (0..3).map(|_| limits.admit().unwrap()).collect();
+        for one in &mut all {
+            assert!(one.count(Protocol::Imap, ip("127.0.0.1")).is_ok());
+        }
+        assert_eq!(limits.total(), 3);
+    }
+
+    #[test]
+    fn limit_of_zero_is_none() {
+        let limits = limits(10, 0, &[]);
+        let mut all: Vec<_> = (0..3).map(|_| limits.admit().unwrap()).collect();
+        for one in &mut all {
+            assert!(one.count(Protocol::Smtp, ip("192.0.2.1")).is_ok());
+        }
+        assert!(limits.lock().by_address.is_empty());
     }
 }

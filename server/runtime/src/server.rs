@@ -34,7 +34,8 @@ pub struct ServerOptions {
     pub limits: LimitOptions,
     /// A PROXY header that takes longer is given up.
     pub proxy_timeout: Duration,
-    /// Who may send a PROXY header; empty is everybody who can reach such a listener.
+    /// Who may send a PROXY header. Nobody else may: a header says where the client is, and with that
+    /// what it may do.
     pub proxy_networks: Vec<IpNet>,
 }
 
@@ -418,10 +419,9 @@ async fn proxied(
     stream: &mut TcpStream,
     peer: Peer,
 ) -> io::Result<(Peer, Option<SocketAddr>)> {
-    let trusted = options.proxy_networks.is_empty()
-        || peer
-            .ip()
-            .is_some_and(|ip| options.proxy_networks.iter().any(|net| net.contains(&ip)));
+    let trusted = peer
+        .ip()
+        .is_some_and(|ip| options.proxy_networks.iter().any(|net| net.contains(&ip)));
     if !trusted {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,

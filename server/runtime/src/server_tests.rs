@@ -51,7 +51,7 @@ fn server(total: usize, per_address: usize) -> Server {
             exempt: Vec::new(),
         },
         proxy_timeout: Duration::from_secs(5),
-        proxy_networks: Vec::new(),
+        proxy_networks: vec!["127.0.0.0/8".parse().unwrap()],
     };
     Server::new(options, tls)
 }
@@ -128,17 +128,19 @@ async fn proxy_header_names_the_peer() {
 async fn proxy_header_from_an_untrusted_network_is_refused() {
     let server = server(10, 10);
     let mut options = (*server.shared.options.load_full()).clone();
-    options.proxy_networks = vec!["192.0.2.0/24".parse().unwrap()];
-    server.set_options(options);
     let mut spec = spec("127.0.0.1:0");
     spec.proxy_protocol = true;
     let address = listen(&server, wanted(spec, Greeter("hello")));
-    let mut client = TcpStream::connect(address).await.unwrap();
-    client
-        .write_all(b"PROXY TCP4 127.0.0.1 192.0.2.1 4000 25\r\n")
-        .await
-        .unwrap();
-    assert_eq!(line(&mut client).await, "");
+    for networks in [vec!["192.0.2.0/24".parse().unwrap()], Vec::new()] {
+        options.proxy_networks = networks;
+        server.set_options(options.clone());
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"PROXY TCP4 127.0.0.1 192.0.2.1 4000 25\r\n")
+            .await
+            .unwrap();
+        assert_eq!(line(&mut client).await, "");
+    }
 }
 
 #[tokio::test]
