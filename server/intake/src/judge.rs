@@ -66,8 +66,10 @@ impl Intake {
                     return Err(Refusal { reply, close: true });
                 }
                 Restriction::Reject => {
+                    let reply = access_denied();
+                    self.refused(client, transaction, &reply);
                     return Err(Refusal {
-                        reply: access_denied(),
+                        reply,
                         close: false,
                     });
                 }

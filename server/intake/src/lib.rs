@@ -35,7 +35,7 @@ pub use finish::Finished;
 pub use judge::Refusal;
 pub use options::Options;
 pub use restriction::{Restriction, Restrictions, UnknownRestriction};
-pub use routing::{Route, Router};
+pub use routing::{NoPostmaster, Route, Router};
 pub use transaction::Transaction;
 
 /// What intake works with.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use facteur_address::{Address, Domain};
+use facteur_address::Domain;
 use ipnet::IpNet;
 
 use crate::Restrictions;
@@ -14,8 +14,6 @@ pub struct Options {
     pub hostname: Domain,
     /// Clients that may relay.
     pub mynetworks: Vec<IpNet>,
-    /// Where mail to `<postmaster>` goes, and to `postmaster@` a domain of ours that has none.
-    pub postmaster_address: Option<Address>,
     /// A message with more Received lines than this is going round in circles.
     pub hopcount_limit: usize,
     /// A full mailbox is a temporary failure (452 4.2.2), not a permanent one (552 5.2.2).
@@ -37,7 +35,6 @@ impl Options {
                 .iter()
                 .filter_map(|net| net.parse().ok())
                 .collect(),
-            postmaster_address: None,
             hopcount_limit: 50,
             quota_full_tempfail: false,
             smtpd_tls_received_header: true,

@@ -5,7 +5,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use crate::{Client, Options, header::Facts};
 
-/// `Received`, and on submission `Date` and `Message-ID` when they are missing.
+/// `Received`; `Date` and `Message-ID` when they are missing and the client is one of ours.
 pub(crate) fn prefix(
     options: &Options,
     client: &Client,
@@ -45,10 +45,11 @@ pub(crate) fn prefix(
         out.push_str(&format!("\r\n\tfor <{recipient}>"));
     }
     out.push_str(&format!("; {date}\r\n"));
-    if client.is_submission() && !facts.has_date {
+    let complete = client.gets_missing_headers(&options.mynetworks);
+    if complete && !facts.has_date {
         out.push_str(&format!("Date: {date}\r\n"));
     }
-    if client.is_submission() && !facts.has_message_id {
+    if complete && !facts.has_message_id {
         out.push_str(&format!("Message-ID: <{queue_id}@{hostname}>\r\n"));
     }
     out

@@ -49,42 +49,17 @@ impl Intake {
         Ok(())
     }
 
-    /// Where a forward-path leads. `postmaster` works without a domain, and in every domain of ours
-    /// (RFC 5321 §4.5.1).
+    /// Where a forward-path leads. `<postmaster>` is this host's (RFC 5321 §4.5.1).
     async fn route(&self, forward_path: &ForwardPath) -> Result<(Address, Route), Reply> {
         let recipient = match forward_path {
             ForwardPath::Address(address) => address.clone(),
-            ForwardPath::Postmaster => self.postmaster()?,
+            ForwardPath::Postmaster => {
+                Address::from_parts("postmaster", self.options.hostname.clone())
+                    .map_err(|_| reply_for::temporary())?
+            }
         };
         let route = self.resolve(&recipient).await?;
-        let is_postmaster = recipient.local().eq_ignore_ascii_case("postmaster");
-        let bare = *forward_path == ForwardPath::Postmaster;
-        let stands_in = bare || (is_postmaster && route.unknown && route.authorized_destination);
-        let Some(configured) = self
-            .options
-            .postmaster_address
-            .as_ref()
-            .filter(|_| stands_in)
-        else {
-            return Ok((recipient, route));
-        };
-        let route = self.resolve(configured).await?;
-        let authorized_destination = true;
-        Ok((
-            recipient,
-            Route {
-                authorized_destination,
-                ..route
-            },
-        ))
-    }
-
-    fn postmaster(&self) -> Result<Address, Reply> {
-        match &self.options.postmaster_address {
-            Some(configured) => Ok(configured.clone()),
-            None => Address::from_parts("postmaster", self.options.hostname.clone())
-                .map_err(|_| reply_for::temporary()),
-        }
+        Ok((recipient, route))
     }
 
     async fn resolve(&self, recipient: &Address) -> Result<Route, Reply> {

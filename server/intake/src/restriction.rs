@@ -133,11 +133,53 @@ impl Restrictions {
             ..Self::smtp()
         }
     }
+
+    /// Whether a stranger may send anywhere: no list refuses one, neither known nor logged in, a
+    /// recipient elsewhere. (What depends on names that clients choose refuses nobody.)
+    pub fn is_open_relay(&self) -> bool {
+        use Restriction as R;
+        let refuses = |list: &Vec<R>| {
+            let verdict = list
+                .iter()
+                .find(|rule| matches!(rule, R::Permit | R::Reject | R::RejectUnauthDestination));
+            verdict.is_some_and(|rule| *rule != R::Permit)
+        };
+        let lists = [
+            &self.client,
+            &self.helo,
+            &self.sender,
+            &self.relay,
+            &self.recipient,
+        ];
+        !lists.into_iter().any(refuses)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_that_refuse_no_stranger_are_an_open_relay() {
+        use Restriction as R;
+        for closed in [
+            Restrictions::smtp(),
+            Restrictions::submission(),
+            Restrictions::lmtp(),
+        ] {
+            assert!(!closed.is_open_relay());
+        }
+        let with = |relay: &[R], recipient: &[R]| Restrictions {
+            relay: relay.to_vec(),
+            recipient: recipient.to_vec(),
+            ..Restrictions::smtp()
+        };
+        assert!(with(&[], &[]).is_open_relay());
+        assert!(with(&[R::PermitMynetworks, R::Permit, R::Reject], &[]).is_open_relay());
+        assert!(with(&[R::RejectNonFqdnRecipient], &[R::PermitAuthDestination]).is_open_relay());
+        assert!(!with(&[], &[R::PermitMynetworks, R::RejectUnauthDestination]).is_open_relay());
+        assert!(!with(&[R::PermitSaslAuthenticated, R::Reject], &[R::Permit]).is_open_relay());
+    }
 
     #[test]
     fn names_round_trip() {

@@ -1,9 +1,14 @@
 //! From a forward-path to its final destinations.
 
+mod postmaster;
+
 use std::{collections::HashSet, sync::Arc};
 
 use facteur_address::{Address, Domain};
 use facteur_directory::{AccountRecord, Directory, DomainKind, Unavailable};
+
+pub use postmaster::NoPostmaster;
+use postmaster::Postmaster;
 
 /// Where one address leads.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +34,7 @@ pub struct Route {
 pub struct Router {
     directory: Arc<dyn Directory>,
     recipient_delimiter: Arc<str>,
+    postmaster: Option<Arc<Postmaster>>,
 }
 
 /// Most addresses that one may expand to (Postfix's virtual_alias_expansion_limit).
@@ -72,6 +78,7 @@ impl Router {
         Self {
             directory,
             recipient_delimiter: Arc::from(recipient_delimiter),
+            postmaster: None,
         }
     }
 
@@ -81,6 +88,11 @@ impl Router {
     /// When the directory does not answer, or the address expands beyond all measure: 451 4.3.0,
     /// never "user unknown".
     pub async fn resolve(&self, address: &Address) -> Result<Route, Unavailable> {
+        let route = self.expand(address).await?;
+        self.or_postmaster(address, route).await
+    }
+
+    async fn expand(&self, address: &Address) -> Result<Route, Unavailable> {
         let mut route = Route::default();
         let mut seen = HashSet::new();
         let mut tree = vec![Step {

@@ -46,6 +46,7 @@ fn fresh(folder: &Folder, port_base: u16) -> String {
          # data_directory and the addresses of these listeners follow --data and --port-base.\n\
          # `facteur --config FILE config show` explains every key.\n\
          myhostname = \"mail.example.test\"\n\
+         postmaster_address = \"alice@example.test\"\n\
          data_directory = {data}\n"
     );
     for (name, protocol, port, tls) in LISTENERS {

@@ -63,12 +63,14 @@ impl Parts {
                 .clone()
                 .run(Arc::clone(&directory) as Arc<dyn Directory>),
         );
+        let router = router(config, &directory)?;
+        warn_without_postmaster(router.clone());
         let queue_bridge = Bridge::named("queue", QUEUE_THREADS);
         let queue = Queue::start(
             facteur_queue::Parts {
                 store: store.clone(),
                 bridge: queue_bridge.clone(),
-                router: router(config, &directory),
+                router,
                 directory: Arc::clone(&directory) as Arc<dyn Directory>,
                 deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
                 clock: Arc::new(SystemClock),
@@ -102,7 +104,7 @@ impl Parts {
         let intake = Intake::new(
             smtp::intake(config)?,
             facteur_intake::Parts {
-                router: router(config, &self.directory),
+                router: router(config, &self.directory)?,
                 authenticator: authenticator.clone(),
                 store: store.clone(),
                 deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
@@ -144,7 +146,7 @@ impl Parts {
         self.directory.replace(directory);
         self.queue.reconfigure(
             queue::options(config)?,
-            router(config, &self.directory),
+            router(config, &self.directory)?,
             deliverer,
         );
         Ok(())
@@ -167,11 +169,19 @@ impl Parts {
     }
 }
 
-fn router(config: &Config, directory: &Arc<CurrentDirectory>) -> Router {
-    Router::new(
-        Arc::clone(directory) as Arc<dyn Directory>,
-        &config.general.recipient_delimiter,
-    )
+/// In the background: the directory may take its time.
+fn warn_without_postmaster(router: Router) {
+    tokio::spawn(async move {
+        if let Err(error) = router.check_postmaster().await {
+            tracing::warn!("{error}");
+        }
+    });
+}
+
+fn router(config: &Config, directory: &Arc<CurrentDirectory>) -> anyhow::Result<Router> {
+    let directory = Arc::clone(directory) as Arc<dyn Directory>;
+    let router = Router::new(directory, &config.general.recipient_delimiter);
+    Ok(router.with_postmaster(smtp::hostname(config)?, smtp::postmaster(config)?))
 }
 
 impl Services {

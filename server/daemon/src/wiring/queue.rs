@@ -11,7 +11,6 @@ use facteur_config::{
 use facteur_queue::{Nameserver, NextHop, Options, Pattern, TlsPolicy};
 use facteur_runtime::ListenAddress;
 
-use super::Paths;
 
 /// How the queue behaves.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
@@ -72,11 +71,13 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
 
 /// Who answers for this server.
 pub(crate) fn postmaster(config: &Config) -> anyhow::Result<Address> {
-    let text = match config.general.postmaster_address.as_str() {
-        "" => format!("postmaster@{}", Paths::new(config).hostname),
-        text => text.to_owned(),
-    };
-    Address::parse(&text).with_context(|| format!("postmaster_address: {text:?}"))
+    let configured = super::smtp::postmaster(config)?;
+    let hostname = super::smtp::hostname(config)?;
+    // The router knows who that is.
+    match configured {
+        Some(address) => Ok(address),
+        None => Ok(Address::from_parts("postmaster", hostname)?),
+    }
 }
 
 fn transports(map: &Map) -> anyhow::Result<Vec<(Pattern, Option<NextHop>)>> {

@@ -18,19 +18,22 @@ pub(crate) fn hostname(config: &Config) -> anyhow::Result<Domain> {
     Domain::parse(&hostname).with_context(|| format!("myhostname: {hostname:?} is not a host name"))
 }
 
+/// Who gets mail to the server's postmaster, if the configuration says so.
+pub(crate) fn postmaster(config: &Config) -> anyhow::Result<Option<Address>> {
+    match config.general.postmaster_address.as_str() {
+        "" => Ok(None),
+        text => Address::parse(text)
+            .map(Some)
+            .with_context(|| format!("postmaster_address: {text:?}")),
+    }
+}
+
 /// What may come in.
 pub(crate) fn intake(config: &Config) -> anyhow::Result<Options> {
     let general = &config.general;
     let smtp = &config.smtp;
-    let postmaster = match general.postmaster_address.as_str() {
-        "" => None,
-        text => {
-            Some(Address::parse(text).with_context(|| format!("postmaster_address: {text:?}"))?)
-        }
-    };
     Ok(Options {
         mynetworks: general.mynetworks.clone(),
-        postmaster_address: postmaster,
         hopcount_limit: smtp.hopcount_limit,
         quota_full_tempfail: config.quota.quota_full_tempfail,
         smtpd_tls_received_header: smtp.smtpd_tls_received_header,
@@ -170,5 +173,45 @@ fn of_listener(config: &Config, listener: &Listener) -> anyhow::Result<Option<Re
     };
     let place = format!("listener {:?}", listener.name());
     lists!(&place, listener).apply(&mut restrictions)?;
+    let submission = listener.protocol == Some(ListenerProtocol::Submission);
+    let knows_everybody = listener.require_auth.unwrap_or(submission);
+    if restrictions.is_open_relay() && !knows_everybody {
+        // As Postfix: rather no service than one for every spammer.
+        anyhow::bail!(
+            "{place}: its restrictions let anybody send anywhere; put reject_unauth_destination or reject into smtpd_relay_restrictions"
+        );
+    }
     Ok(Some(restrictions))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<(), String> {
+        let loaded = Config::parse(std::path::Path::new("facteur.toml"), text).unwrap();
+        intake(&loaded.config)
+            .map(drop)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn listener_that_would_be_an_open_relay_is_refused() {
+        let listener = |protocol: &str, more: &str| {
+            format!(
+                "myhostname = \"mail.example.org\"\n[[listener]]\nprotocol = \"{protocol}\"\n\
+                 address = \"127.0.0.1:0\"\n{more}\n"
+            )
+        };
+        for protocol in ["smtp", "lmtp"] {
+            let text = listener(protocol, "smtpd_relay_restrictions = []");
+            let error = checked(&text).unwrap_err();
+            assert!(error.contains("anybody send anywhere"), "{error}");
+            checked(&listener(protocol, "")).unwrap();
+        }
+        // Whoever gets as far as RCPT there has logged in.
+        checked(&listener("submission", "smtpd_relay_restrictions = []")).unwrap();
+        let open = "smtpd_relay_restrictions = []\nrequire_auth = false";
+        checked(&listener("submission", open)).unwrap_err();
+    }
 }

@@ -206,3 +206,73 @@ async fn directory_that_is_down_is_no_unknown_user() {
             .is_err()
     );
 }
+
+async fn postmaster(memory: Memory, configured: Option<&str>, text: &str) -> Route {
+    let router = Router::new(Arc::new(memory), "+")
+        .with_postmaster(domain("mx.here.example"), configured.map(address));
+    router.resolve(&address(text)).await.unwrap()
+}
+
+fn accounts(route: &Route) -> Vec<&str> {
+    route
+        .local
+        .iter()
+        .map(|(one, _)| one.address.local())
+        .collect()
+}
+
+/// Without postmaster_address `<postmaster>` was this host's, which is no domain of ours: outsiders
+/// got "Relay access denied" where RFC 5321 §4.5.1 says that it MUST be accepted.
+#[tokio::test]
+async fn rfc5321_4_5_1_postmaster_of_the_host_is_that_of_its_domain() {
+    let mut with_alias = memory();
+    with_alias.add_alias("postmaster@here.example", &["bob@here.example"]);
+    let route = postmaster(with_alias, None, "Postmaster@mx.here.example").await;
+    assert!(route.authorized_destination && !route.unknown);
+    assert_eq!(accounts(&route), ["bob"]);
+    let nobody = postmaster(memory(), None, "postmaster@mx.here.example").await;
+    assert!(nobody.authorized_destination && nobody.unknown && nobody.remote.is_empty());
+}
+
+#[tokio::test]
+async fn configured_postmaster_stands_in_where_there_is_none_and_nowhere_else() {
+    let configured = Some("carol@here.example");
+    for text in ["postmaster@mx.here.example", "POSTMASTER@here.example"] {
+        let route = postmaster(memory(), configured, text).await;
+        assert!(route.authorized_destination);
+        assert_eq!(accounts(&route), ["carol"]);
+    }
+    let mut own = memory();
+    own.add_alias("postmaster@here.example", &["bob@here.example"]);
+    let route = postmaster(own, configured, "postmaster@here.example").await;
+    assert_eq!(accounts(&route), ["bob"]);
+    let foreign = postmaster(memory(), configured, "postmaster@else.example").await;
+    assert!(!foreign.authorized_destination && foreign.local.is_empty());
+    let other = postmaster(memory(), configured, "abuse@mx.here.example").await;
+    assert!(!other.authorized_destination && other.local.is_empty());
+    let away = postmaster(
+        memory(),
+        Some("me@else.example"),
+        "postmaster@mx.here.example",
+    )
+    .await;
+    assert_eq!(away.remote, [address("me@else.example")]);
+}
+
+#[tokio::test]
+async fn missing_postmaster_is_said_at_the_start() {
+    let with = |memory: Memory| {
+        Router::new(Arc::new(memory), "+").with_postmaster(domain("mx.here.example"), None)
+    };
+    let error = with(memory()).check_postmaster().await.unwrap_err();
+    assert!(
+        error.to_string().contains("\"postmaster@here.example\""),
+        "{error}"
+    );
+    let mut down = memory();
+    down.down = true;
+    assert!(with(down).check_postmaster().await.is_ok());
+    let mut good = memory();
+    good.add_alias("postmaster@here.example", &["me@else.example"]);
+    assert!(with(good).check_postmaster().await.is_ok());
+}

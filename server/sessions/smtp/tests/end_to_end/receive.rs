@@ -37,6 +37,23 @@ async fn message_to_an_account_is_in_its_inbox_before_the_250() {
     client.end().await;
 }
 
+/// As Postfix's local_header_rewrite_clients: a printer's mail is completed, a stranger's is not.
+#[tokio::test]
+async fn date_and_message_id_are_added_to_mail_of_known_networks() {
+    let world = World::new();
+    for (peer, added) in [("127.0.0.1:4242", true), ("192.0.2.1:4242", false)] {
+        let mut client = world.connect_from(Protocol::Smtp, peer).await;
+        client
+            .begin("x@else.example", &["alice@here.example"])
+            .await;
+        client.data(MESSAGE, "250").await;
+        let messages = world.messages("alice", "INBOX");
+        let message = messages.last().unwrap();
+        assert_eq!(message.contains("\r\nDate: "), added, "{message}");
+        assert_eq!(message.contains("\r\nMessage-ID: <"), added, "{message}");
+    }
+}
+
 #[tokio::test]
 async fn alias_and_double_recipients_get_one_copy_each() {
     let world = World::new();
@@ -120,7 +137,7 @@ async fn relay_is_for_known_networks_and_goes_to_the_spool_in_one_entry() {
 #[tokio::test]
 async fn postmaster_is_reached_without_a_domain_and_in_ours() {
     let mut world = World::new();
-    world.intake.postmaster_address = Some("carol@here.example".parse_address());
+    world.postmaster = Some("carol@here.example".parse_address());
     let mut client = world.connect(Protocol::Smtp).await;
     client.begin("", &["Postmaster"]).await;
     client.data(MESSAGE, "250").await;

@@ -42,7 +42,7 @@ async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, text:
     loop {
         let start = reply.len();
         stream.read_line(&mut reply).await.unwrap();
-        if reply.as_bytes()[start..].get(3) != Some(&b'-') {
+        if reply.as_bytes().get(start + 3) != Some(&b'-') {
             return reply;
         }
     }

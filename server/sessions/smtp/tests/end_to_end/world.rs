@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) token: CancellationToken,
     pub(crate) options: Options,
     pub(crate) intake: facteur_intake::Options,
+    pub(crate) postmaster: Option<Address>,
     directory: Arc<Memory>,
     bridge: Bridge,
 }
@@ -67,6 +68,7 @@ impl World {
             token: CancellationToken::new(),
             options: Options::new("mx.here.example"),
             intake: facteur_intake::Options::new(hostname),
+            postmaster: None,
             directory: Arc::new(directory),
             bridge: Bridge::new(2),
             dir,
@@ -84,7 +86,8 @@ impl World {
         let login = facteur_login::Options::default();
         let authenticator = Authenticator::new(Arc::clone(&directory), login);
         let parts = Parts {
-            router: Router::new(directory, "+"),
+            router: Router::new(directory, "+")
+                .with_postmaster(self.intake.hostname.clone(), self.postmaster.clone()),
             authenticator: authenticator.clone(),
             store: self.store.clone(),
             deliverer: Deliverer::new(self.store.clone(), facteur_delivery::Options::default()),
