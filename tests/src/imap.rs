@@ -134,10 +134,18 @@ impl Imap {
     /// # Panics
     /// When the server does not ask for the literal.
     pub fn append(&mut self, arguments: &str, message: &str) -> Response {
+        self.append_bytes(arguments, message.as_bytes())
+    }
+
+    /// As [`Imap::append`], of any bytes.
+    ///
+    /// # Panics
+    /// When the server does not ask for the literal.
+    pub fn append_bytes(&mut self, arguments: &str, message: &[u8]) -> Response {
         let tag = self.send(&format!("APPEND {arguments} {{{}}}", message.len()));
         let go_on = self.connection.line();
         assert!(go_on.starts_with('+'), "{go_on}");
-        self.connection.send(message.as_bytes());
+        self.connection.send(message);
         self.connection.send(b"\r\n");
         self.finish(&tag)
     }
@@ -152,6 +160,21 @@ impl Imap {
         let (head, rest) = fetch.split_once("\r\n").expect("a literal");
         let length = literal_length(head).expect("a literal's length");
         rest[..length].to_owned()
+    }
+
+    /// The whole text of a message by its UID, `BODY.PEEK[]`, as it is.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn fetch_bytes(&mut self, uid: u32) -> Vec<u8> {
+        let tag = self.send(&format!("UID FETCH {uid} (BODY.PEEK[])"));
+        let line = self.connection.line();
+        let length = literal_length(&line);
+        let length = length.unwrap_or_else(|| panic!("no literal: {line}"));
+        let bytes = self.connection.bytes(length);
+        let rest = self.finish(&tag);
+        assert!(rest.is_ok(), "{rest:?}");
+        bytes
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Workdir {
 pub struct Ran {
     /// Its exit status; 124 when it took too long.
     pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: Vec<u8>,
     /// What it printed, then what it complained of.
     pub output: String,
 }
@@ -98,6 +100,7 @@ impl Workdir {
             .args(arguments)
             .current_dir(&self.path)
             .env("HOME", &self.path)
+            .env("USER", "tester")
             .env("LC_ALL", "C.UTF-8")
             .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::piped())
@@ -117,6 +120,7 @@ impl Workdir {
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             ),
+            stdout: output.stdout,
         }
     }
 
