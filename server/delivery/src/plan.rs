@@ -10,7 +10,7 @@ use bytes::Bytes;
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
 use facteur_mapped::Mapped;
-use facteur_model::{AccountId, AccountSpec, Guid, QuotaLimits, Usage};
+use facteur_model::{Guid, QuotaLimits, Usage};
 use facteur_spool::{BodyType, Origin, QueueId};
 use facteur_store::{Account, Batch, Body, Store, StoreError};
 
@@ -108,7 +108,11 @@ impl Deliverer {
             source: OnceCell::new(),
         };
         let plan = |recipient: &LocalRecipient| {
-            let outbox = Outbox::new(message, recipient, spec(&recipient.account));
+            let outbox = Outbox::new(
+                message,
+                recipient,
+                facteur_account::spec(&recipient.account),
+            );
             let outcome = self.plan_one(&transaction, recipient, outbox, batch);
             outcome.unwrap_or_else(|error| {
                 tracing::warn!(
@@ -211,17 +215,5 @@ impl Transaction<'_> {
             Body::File(staged) => Source::Mapped(Mapped::new(staged.as_file(), body.len())?),
         };
         Ok(self.source.get_or_init(|| source).clone())
-    }
-}
-
-/// What the store needs to know of an account.
-fn spec(account: &AccountRecord) -> AccountSpec {
-    AccountSpec {
-        id: AccountId::new(&account.address.to_string()),
-        home: account.home.clone(),
-        quota: QuotaLimits {
-            bytes: account.quota.bytes,
-            messages: account.quota.messages,
-        },
     }
 }

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use facteur_address::Address;
 use facteur_directory::Directory;
 use facteur_model::{AccountId, Usage};
 use tokio::sync::Notify;
@@ -75,7 +74,7 @@ impl QuotaMirror {
         let changed = std::mem::take(&mut *self.shared.lock());
         let mut changed = changed.into_iter();
         while let Some((account, usage)) = changed.next() {
-            let Ok(address) = Address::parse(account.as_str()) else {
+            let Some(address) = facteur_account::address(&account) else {
                 continue;
             };
             let written = directory.record_usage(&address, usage.bytes, usage.messages);
@@ -96,7 +95,7 @@ impl QuotaMirror {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use facteur_address::Domain;
+    use facteur_address::{Address, Domain};
     use facteur_directory::{AccountRecord, Answer, DomainRecord, Unavailable};
 
     #[derive(Default)]

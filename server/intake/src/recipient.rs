@@ -2,7 +2,7 @@
 
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
-use facteur_model::{AccountId, AccountSpec, QuotaLimits, Usage};
+use facteur_model::Usage;
 use facteur_smtp::{
     EnhancedStatus, Reply,
     command::{ForwardPath, Rcpt},
@@ -81,7 +81,7 @@ impl Intake {
         let specs: Vec<_> = route
             .local
             .iter()
-            .map(|(account, _)| spec(account))
+            .map(|(account, _)| facteur_account::spec(account))
             .collect();
         let store = self.parts.store.clone();
         let has_room = move || {
@@ -134,16 +134,5 @@ impl Intake {
             status = %reply,
             "recipient refused"
         );
-    }
-}
-
-pub(crate) fn spec(account: &AccountRecord) -> AccountSpec {
-    AccountSpec {
-        id: AccountId::new(&account.address.to_string()),
-        home: account.home.clone(),
-        quota: QuotaLimits {
-            bytes: account.quota.bytes,
-            messages: account.quota.messages,
-        },
     }
 }

@@ -11,7 +11,6 @@ use facteur_config::{
 use facteur_queue::{Nameserver, NextHop, Options, Pattern, TlsPolicy};
 use facteur_runtime::ListenAddress;
 
-
 /// How the queue behaves.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let Queue {

@@ -97,8 +97,8 @@ impl Postmaster {
         let domains = std::iter::successors(Some(self.hostname.as_str()), |name| {
             name.split_once('.').map(|(_, above)| above)
         })
-            // No top-level domain is anybody's.
-            .filter(|name| name.contains('.') || *name == self.hostname.as_str());
+        // No top-level domain is anybody's.
+        .filter(|name| name.contains('.') || *name == self.hostname.as_str());
         let postmaster = |name| Address::from_parts(POSTMASTER, Domain::parse(name).ok()?).ok();
         self.configured
             .iter()

@@ -1,7 +1,6 @@
 //! LOGIN (RFC 3501 §6.2.3), and what every login ends in.
 
 use facteur_login::{Attempt, LoginError};
-use facteur_model::{AccountId, AccountSpec, QuotaLimits};
 use facteur_wire::Secret;
 use tracing::info;
 
@@ -59,14 +58,7 @@ impl Session {
                 return Err(Reply::no("[UNAVAILABLE] Try again later").into());
             }
         };
-        let spec = AccountSpec {
-            id: AccountId::new(&record.address.to_string()),
-            home: record.home.clone(),
-            quota: QuotaLimits {
-                bytes: record.quota.bytes,
-                messages: record.quota.messages,
-            },
-        };
+        let spec = facteur_account::spec(&record);
         let limit = self.service.options.mail_max_userip_connections;
         let peer = self.connection.peer.ip();
         let Some(slot) = self.service.slots.take(&spec.id, peer, limit) else {

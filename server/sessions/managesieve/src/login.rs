@@ -1,9 +1,7 @@
 //! AUTHENTICATE (RFC 5804 §2.1).
 
-use facteur_directory::AccountRecord;
 use facteur_login::{Attempt, LoginError};
 use facteur_managesieve::Code;
-use facteur_model::{AccountId, AccountSpec, QuotaLimits};
 use facteur_sasl::{Credentials, Exchange, Mechanism, SaslError, Step};
 use tracing::error;
 
@@ -50,7 +48,7 @@ impl Driver {
                 return self.session.no(Some(Code::TryLater), "Try again later");
             }
         };
-        let spec = spec(&record);
+        let spec = facteur_account::spec(&record);
         let name = spec.id.to_string();
         let store = self.service.store.clone();
         let opened = self.service.bridge.run(move || store.account(&spec)).await;
@@ -64,16 +62,5 @@ impl Driver {
                 self.session.no(Some(Code::TryLater), "Try again later");
             }
         }
-    }
-}
-
-fn spec(record: &AccountRecord) -> AccountSpec {
-    AccountSpec {
-        id: AccountId::new(&record.address.to_string()),
-        home: record.home.clone(),
-        quota: QuotaLimits {
-            bytes: record.quota.bytes,
-            messages: record.quota.messages,
-        },
     }
 }

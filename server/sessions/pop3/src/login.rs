@@ -1,8 +1,7 @@
 //! From a name and a password to a locked maildrop.
 
-use facteur_directory::AccountRecord;
 use facteur_login::{Attempt, LoginError};
-use facteur_model::{AccountId, AccountSpec, MailboxName, QuotaLimits, UidSet};
+use facteur_model::{AccountSpec, MailboxName, UidSet};
 use facteur_pop3::{Maildrop, Message, ResponseCode};
 use facteur_sasl::{Exchange, Mechanism, SaslError, Step};
 use facteur_store::{Mailbox, Store, StoreError};
@@ -83,7 +82,7 @@ impl Driver {
             }
             Err(LoginError::Unavailable) => return self.unavailable(),
         };
-        let spec = spec(&record);
+        let spec = facteur_account::spec(&record);
         let name = spec.id.to_string();
         let Some(lock) = service.locks.take(&spec.id) else {
             info!(user = %name, "pop3 maildrop is in use");
@@ -119,17 +118,6 @@ impl Driver {
     fn unavailable(&mut self) {
         self.session
             .refuse(Some(ResponseCode::Temporary), "Try again later");
-    }
-}
-
-fn spec(record: &AccountRecord) -> AccountSpec {
-    AccountSpec {
-        id: AccountId::new(&record.address.to_string()),
-        home: record.home.clone(),
-        quota: QuotaLimits {
-            bytes: record.quota.bytes,
-            messages: record.quota.messages,
-        },
     }
 }
 
