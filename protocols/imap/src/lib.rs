@@ -20,13 +20,13 @@ mod search;
 mod sequence;
 mod status;
 mod tag;
-mod utf7;
 pub mod write;
 
 pub use append::AppendHead;
 pub use command::{Command, FlagsAction, MailboxSet, Store};
 pub use cursor::Malformed;
 pub use decoder::{Decoder, Event, Limits, Line};
+pub use facteur_utf7::{Utf7Error, decode as decode_utf7, encode as encode_utf7};
 pub use fetch::{Fetch, FetchItem, Partial, Section, SectionItem, SectionText};
 pub use flags::FlagList;
 pub use list::List;
@@ -35,4 +35,3 @@ pub use search::{DateField, HeaderField, Search, SearchDate, SearchKey, SizeOrde
 pub use sequence::{SequenceRange, SequenceSet};
 pub use status::StatusItem;
 pub use tag::Tag;
-pub use utf7::{Utf7Error, decode as decode_utf7, encode as encode_utf7};

@@ -1,9 +1,8 @@
 //! A mailbox name as an argument.
 
-use crate::{
-    cursor::{Cursor, Parsed},
-    utf7,
-};
+use facteur_utf7::Utf7Error;
+
+use crate::cursor::{Cursor, Parsed};
 
 /// A mailbox name as the client wrote it, in modified UTF-7 (RFC 3501 §5.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +18,8 @@ impl MailboxArgument {
     ///
     /// # Errors
     /// When it is not modified UTF-7.
-    pub fn decode(&self) -> Result<String, utf7::Utf7Error> {
-        utf7::decode(&self.0)
+    pub fn decode(&self) -> Result<String, Utf7Error> {
+        facteur_utf7::decode(&self.0)
     }
 
     /// As it stood on the wire.

@@ -10,7 +10,7 @@ pub use fetch::FetchWriter;
 pub use number::number;
 pub use search::SearchWriter;
 
-use crate::{Tag, cursor::is_astring_char, date::MONTHS, utf7};
+use crate::{Tag, cursor::is_astring_char, date::MONTHS};
 
 /// Longest text written as a quoted string; a longer one is a literal.
 const MAX_QUOTED: usize = 1024;
@@ -56,9 +56,7 @@ pub fn astring(out: &mut BytesMut, text: &[u8]) {
 
 /// A mailbox name, from UTF-8 (RFC 3501 §5.1.3).
 pub fn mailbox(out: &mut BytesMut, name: &str) {
-    let mut wire = Vec::with_capacity(name.len());
-    utf7::encode(name, &mut wire);
-    astring(out, &wire);
+    astring(out, facteur_utf7::encode(name).as_bytes());
 }
 
 /// `date-time` (RFC 3501 §9) in UTC, with its quotes.

@@ -8,8 +8,6 @@ use std::{
 use facteur_disk::{Disk, EntryKind};
 use facteur_model::{MailboxName, Uid};
 
-use crate::mutf7;
-
 /// The folder that holds a mailbox's messages; a mailbox exists while this does.
 const MAILS: &str = "dbox-Mails";
 
@@ -49,7 +47,7 @@ impl Layout {
     /// A mailbox's folder, which also holds the mailboxes below it.
     pub fn folder(&self, name: &MailboxName) -> PathBuf {
         let mut path = self.root();
-        path.extend(name.levels().map(mutf7::encode));
+        path.extend(name.levels().map(facteur_utf7::encode));
         path
     }
 
@@ -112,7 +110,8 @@ impl Layout {
                 continue;
             }
             let path = dir.join(&entry.name);
-            let level = entry.name.to_str().and_then(mutf7::decode);
+            let level = entry.name.to_str();
+            let level = level.and_then(|name| facteur_utf7::decode(name.as_bytes()).ok());
             let name = level
                 .filter(|level| !level.contains('/'))
                 .and_then(|level| {

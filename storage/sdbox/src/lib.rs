@@ -8,14 +8,13 @@ mod layout;
 mod lines;
 mod message;
 mod metadata;
-mod mutf7;
 mod subscriptions;
 mod uid_validity;
 
+pub use facteur_utf7::encode as encode_mutf7;
 pub use layout::{FolderOnDisk, Layout};
 pub use lines::CrlfLines;
 pub use message::{MessageFile, NewMessage, Source};
 pub use metadata::Metadata;
-pub use mutf7::{decode as decode_mutf7, encode as encode_mutf7};
 pub use subscriptions::Subscriptions;
 pub use uid_validity::Identity;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io};
 use facteur_disk::Disk;
 use facteur_model::MailboxName;
 
-use crate::{Layout, mutf7};
+use crate::Layout;
 
 /// First line of the file, in the form we write.
 const VERSION_2: &str = "V\t2\n\n";
@@ -91,7 +91,10 @@ impl Subscriptions {
     fn encode(&self) -> String {
         let mut text = String::from(VERSION_2);
         for name in &self.names {
-            let levels: Vec<String> = name.levels().map(|l| escape(&mutf7::encode(l))).collect();
+            let levels: Vec<String> = name
+                .levels()
+                .map(|l| escape(&facteur_utf7::encode(l)))
+                .collect();
             text.push_str(&levels.join("\t"));
             text.push('\n');
         }
@@ -105,7 +108,10 @@ impl Subscriptions {
 
 fn decode_levels<'a>(levels: impl Iterator<Item = &'a str>) -> Option<MailboxName> {
     let levels: Option<Vec<String>> = levels
-        .map(|level| mutf7::decode(&unescape(level)?).filter(|level| !level.contains('/')))
+        .map(|level| {
+            let level = facteur_utf7::decode(unescape(level)?.as_bytes()).ok()?;
+            (!level.contains('/')).then_some(level)
+        })
         .collect();
     let full = levels?.join("/");
     MailboxName::parse(&full)

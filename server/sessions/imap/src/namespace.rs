@@ -23,10 +23,9 @@ impl Session {
         } else {
             out.extend_from_slice(b"(");
             for namespace in told {
-                let mut prefix = Vec::new();
-                facteur_imap::encode_utf7(&namespace.prefix, &mut prefix);
+                let prefix = facteur_imap::encode_utf7(&namespace.prefix);
                 out.extend_from_slice(b"(");
-                write::string(out, &prefix);
+                write::string(out, prefix.as_bytes());
                 out.extend_from_slice(b" ");
                 write::string(out, namespace.separator.to_string().as_bytes());
                 out.extend_from_slice(b")");
