@@ -163,13 +163,13 @@ fn started_as_root_the_server_is_not_root_and_reloads() {
     };
     let status = fs::metadata(format!("/proc/{child}/status")).unwrap();
     assert_ne!(status.uid(), 0, "the server must not be root");
-    let uids = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
-    for line in uids
-        .lines()
-        .filter(|line| line.starts_with("Uid:") || line.starts_with("Gid:"))
-    {
+    let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
+    let rights = ["Uid:", "Gid:", "Groups:"];
+    let of_rights = |line: &&str| rights.iter().any(|name| line.starts_with(name));
+    for line in status.lines().filter(of_rights) {
         assert!(!line.split_whitespace().any(|id| id == "0"), "{line}");
     }
+    assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
     let mut early = facteur.imap(BOB, "bob-password");
     assert!(facteur.reload(), "{}", facteur.log());
     early.must("NOOP");

@@ -28,6 +28,8 @@ pub(crate) fn directly(file: &Path) -> anyhow::Result<ExitCode> {
 pub(crate) fn run(source: Source, ready: impl FnOnce(&[OpenListener])) -> anyhow::Result<ExitCode> {
     // Mail is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    // Nothing we could run may give rights back. Where the kernel cannot promise that, it is as it was.
+    let _ = rustix::thread::set_no_new_privs(true);
     let gathered = source.gather()?;
     let config = &gathered.loaded.config;
     let log = log::start(&config.log)?;
