@@ -22,8 +22,9 @@ section! {
         /// Folder of everything the server itself keeps: directory, queue, certificates, and the
         /// mailboxes unless `mail_location` says otherwise.
         data_directory: PathBuf = PathBuf::from("/var/lib/facteur"),
-        /// Who answers for this server: sender of what the server itself writes to people. Empty is
-        /// postmaster@ and the server's name.
+        /// Who answers for this server: gets mail to `<postmaster>`, and to postmaster@ any domain of
+        /// ours that has none (RFC 5321 section 4.5.1). Empty takes the postmaster of the domain that
+        /// the server's name is in.
         postmaster_address: String = String::new(),
         /// Clients that may relay without a login. In a container, behind its proxy, every stranger
         /// seems to come from the gateway: leave that out.

@@ -120,7 +120,10 @@ impl Intake {
         let committed = self.parts.store.commit(batch).map_err(store_failed)?;
         saved.write(&committed);
         let size = arrived.body.len();
-        log_accepted(arrival, facts.message_id.as_deref(), size);
+        let queue_id = &transaction.queue_id;
+        let message_id =
+            received::logged_message_id(&self.options, &arrival.client, queue_id, &facts);
+        log_accepted(arrival, &message_id, size);
         log_outcomes(transaction, &outcomes);
         let text = format!("Ok: queued as {}", transaction.queue_id);
         let accepted = Reply::new(250, EnhancedStatus::new(2, 0, 0), text);
@@ -314,7 +317,7 @@ fn refused_by_all(each: Vec<Reply>) -> Finished {
     }
 }
 
-fn log_accepted(arrival: &Arrival, message_id: Option<&str>, size: u64) {
+fn log_accepted(arrival: &Arrival, message_id: &str, size: u64) {
     let Arrival {
         client,
         transaction,
@@ -327,7 +330,7 @@ fn log_accepted(arrival: &Arrival, message_id: Option<&str>, size: u64) {
         account = client.account.as_ref().map(|a| a.address.to_string()).unwrap_or_default(),
         sender = transaction.sender(),
         recipients = transaction.recipients.len(),
-        message_id = message_id.unwrap_or(""),
+        message_id,
         size,
         "message accepted"
     );

@@ -120,6 +120,8 @@ struct Scanner {
     strip_bcc: bool,
     /// Start of the first line not looked at.
     at: usize,
+    /// Up to where its end was searched for: a line that comes byte by byte is read once.
+    searched: usize,
     /// The field being read is to be dropped, continuation lines too.
     dropping: bool,
     dropped: Vec<Range<usize>>,
@@ -131,15 +133,17 @@ struct Scanner {
 impl Scanner {
     /// Whether the header has ended. `bytes` is all there is, from the first byte of the message.
     fn scan(&mut self, bytes: &[u8]) -> bool {
-        while let Some(length) = bytes
-            .get(self.at..)
+        while let Some(found) = bytes
+            .get(self.searched..)
             .and_then(|rest| memchr::memchr(b'\n', rest))
         {
-            let range = self.at..self.at + length + 1;
+            self.searched += found + 1;
+            let range = self.at..self.searched;
             if self.ends_with(bytes.get(range.clone()).unwrap_or_default(), range) {
                 return true;
             }
         }
+        self.searched = bytes.len();
         false
     }
 

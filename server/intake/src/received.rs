@@ -50,9 +50,29 @@ pub(crate) fn prefix(
         out.push_str(&format!("Date: {date}\r\n"));
     }
     if complete && !facts.has_message_id {
-        out.push_str(&format!("Message-ID: <{queue_id}@{hostname}>\r\n"));
+        let message_id = message_id(options, queue_id);
+        out.push_str(&format!("Message-ID: {message_id}\r\n"));
     }
     out
+}
+
+/// What a message that has none is given.
+fn message_id(options: &Options, queue_id: &QueueId) -> String {
+    format!("<{queue_id}@{}>", options.hostname)
+}
+
+/// What the log calls the message: its own Message-ID, or the one that [`prefix`] gave it.
+pub(crate) fn logged_message_id(
+    options: &Options,
+    client: &Client,
+    queue_id: &QueueId,
+    facts: &Facts,
+) -> String {
+    match &facts.message_id {
+        Some(own) => own.clone(),
+        None if client.gets_missing_headers(&options.mynetworks) => message_id(options, queue_id),
+        None => String::new(),
+    }
 }
 
 /// RFC 5322 §3.3, in the zone of this host.
