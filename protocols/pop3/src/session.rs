@@ -392,7 +392,8 @@ impl Session {
         self.accept("Capabilities follow");
         let authorization = matches!(self.state, State::Authorization);
         let out = &mut self.output;
-        if authorization && self.setting.passwords {
+        // §6.2, §6.3: announced in both states, though of use in one.
+        if self.setting.passwords {
             out.extend_from_slice(b"USER\r\nSASL");
             for mechanism in self.setting.mechanisms {
                 out.extend_from_slice(b" ");
