@@ -5,7 +5,10 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::Write as _,
-    os::unix::{fs::DirBuilderExt as _, process::ExitStatusExt as _},
+    os::unix::{
+        fs::{DirBuilderExt as _, MetadataExt as _},
+        process::ExitStatusExt as _,
+    },
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -92,7 +95,7 @@ impl Opener {
             name: file.to_string_lossy().into_owned(),
             fd: memory_file(text.as_bytes())?.into(),
         }];
-        self.prepare_data(&config)?;
+        make_data_folder(&config, self.identity)?;
         for (chain, key) in config.certificate_files() {
             for path in [chain, key] {
                 let opened =
@@ -146,22 +149,50 @@ impl Opener {
         }
         Ok(socket)
     }
+}
 
-    /// The data folder exists and belongs to the server; what is in it is the server's own.
-    fn prepare_data(&self, config: &Config) -> anyhow::Result<()> {
-        let folder = &config.general.data_directory;
-        if folder.exists() {
-            return Ok(());
-        }
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(folder)
-            .and_then(|()| {
-                std::os::unix::fs::chown(folder, Some(self.identity.uid), Some(self.identity.gid))
-            })
-            .with_context(|| format!("cannot make the data folder {}", folder.display()))
+/// The data folder exists and belongs to the server; what is in it is the server's own.
+fn make_data_folder(config: &Config, identity: Identity) -> anyhow::Result<()> {
+    let folder = &config.general.data_directory;
+    if folder.exists() {
+        return Ok(());
     }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(folder)
+        .and_then(|()| std::os::unix::fs::chown(folder, Some(identity.uid), Some(identity.gid)))
+        .with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
+
+/// The same for root's commands before the first start: a folder of root's own would be closed to
+/// the server. Without a user to serve as there is nobody to give it to.
+pub(crate) fn prepare_data(config: &Config) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    match identity(config) {
+        Ok(identity) => make_data_folder(config, identity),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Lets this thread go on as the owner of `folder`, if it is root's: what root makes there would be
+/// closed to the server.
+pub(crate) fn become_owner(folder: &Path) -> std::io::Result<()> {
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    let owner = fs::metadata(folder)?;
+    if !rustix::process::geteuid().is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    let (gid, uid) = (
+        rustix::process::Gid::from_raw(owner.gid()),
+        rustix::process::Uid::from_raw(owner.uid()),
+    );
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
 }
 
 /// Removes what a Unix socket leaves in the file system.
@@ -229,6 +260,41 @@ mod tests {
 
     const PASSWD: &str =
         "root:x:0:0:root:/root:/bin/sh\nvmail:x:20001:20002::/home/virtual:/bin/false\n";
+
+    /// `facteur queue hold` of root, with no server running, left files that the server could not
+    /// read; `facteur domain add` before the first start a whole data folder.
+    #[test]
+    fn what_root_makes_belongs_to_the_server() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: this test is root's");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let text = format!(
+            "data_directory = {:?}\n[process]\nuser = \"nobody\"\n",
+            data.display().to_string()
+        );
+        let config = Config::parse(Path::new("facteur.toml"), &text)
+            .unwrap()
+            .config;
+        prepare_data(&config).unwrap();
+        let nobody = identity(&config).unwrap();
+        assert_eq!(fs::metadata(&data).unwrap().uid(), nobody.uid);
+        std::os::unix::fs::chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).unwrap();
+        // The change is this thread's only.
+        let file = data.join("file");
+        let made = file.clone();
+        std::thread::spawn(move || {
+            become_owner(&data).unwrap();
+            fs::write(made, "x").unwrap();
+        })
+        .join()
+        .unwrap();
+        let made = fs::metadata(file).unwrap();
+        assert_eq!((made.uid(), made.gid()), (nobody.uid, nobody.gid));
+        assert!(rustix::process::geteuid().is_root());
+    }
 
     #[test]
     fn user_is_found_by_name_and_by_number() {

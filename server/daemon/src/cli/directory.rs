@@ -17,6 +17,7 @@ pub(crate) fn with_sql<T>(
     work: impl AsyncFnOnce(&Sql) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let loaded = context.load()?;
+    crate::privileges::prepare_data(&loaded.config)?;
     context.runtime()?.block_on(async {
         let sql = crate::wiring::directory::open_sql(&loaded.config).await?;
         work(&sql).await

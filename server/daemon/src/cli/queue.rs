@@ -113,6 +113,7 @@ fn offline(state: &Path, request: &Request, printer: &mut Printer) -> anyhow::Re
         });
         return Ok(());
     }
+    crate::privileges::become_owner(&spool)?;
     let disk = facteur_disk::Disk::real();
     let Some(_lock) = disk.lock(&state.join("lock"))? else {
         bail!("a server is running, but its control socket does not answer");
