@@ -1,0 +1,158 @@
+//! 50 MB in and out over TLS, a script that looks at the header active.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use facteur_tests::{Facteur, Imap, Pop3, Setup, Smtp, activate_script};
+
+use crate::figure;
+
+const BOB: &str = "bob@example.test";
+const SIZE: usize = 50_000_000;
+/// How much the server's own memory may grow while such a message passes.
+const BOUND: u64 = 8 << 20;
+
+fn message() -> String {
+    let mut text = "From: a@elsewhere.example\r\nSubject: large\r\nMIME-Version: 1.0\r\n\
+                    Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        .to_owned();
+    let line = "QmFzZTY0IGxpbmVzIGFyZSBzZXZlbnR5LXNpeCBjaGFyYWN0ZXJzIGxvbmcsIGFzIGlzIHRoaXMu";
+    while text.len() < SIZE {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// How much anonymous memory grows at most while `work` is done.
+fn growth(pid: u32, what: &str, work: impl FnOnce()) {
+    let anonymous = || figure(pid, "status", "RssAnon:");
+    let before = anonymous();
+    let peak = AtomicU64::new(before);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                peak.fetch_max(anonymous(), Ordering::Relaxed);
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        });
+        // Also when it panics: the watcher must end.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    let growth = peak.into_inner() - before;
+    println!(
+        "{what}: {} kB before, {} kB more at the peak",
+        before / 1000,
+        growth / 1000
+    );
+    assert!(growth < BOUND, "{what}: {growth} bytes");
+}
+
+fn smtp(facteur: &Facteur) -> Smtp {
+    let mut smtp = facteur.smtp("smtp");
+    smtp.expect("EHLO client.example", 250);
+    smtp.starttls(&facteur.certificate())
+}
+
+fn begin(smtp: &mut Smtp) {
+    smtp.expect("MAIL FROM:<a@elsewhere.example>", 250);
+    smtp.expect(&format!("RCPT TO:<{BOB}>"), 250);
+}
+
+fn data(smtp: &mut Smtp, text: &str) {
+    begin(smtp);
+    smtp.expect("DATA", 354);
+    smtp.connection.send(text.as_bytes());
+    smtp.connection.send(b".\r\n");
+    assert_eq!(smtp.reply().code, 250);
+}
+
+fn bdat(smtp: &mut Smtp, text: &str) {
+    begin(smtp);
+    let (first, last) = text.as_bytes().split_at(text.len() / 3);
+    smtp.connection.send_line(&format!("BDAT {}", first.len()));
+    smtp.connection.send(first);
+    assert_eq!(smtp.reply().code, 250);
+    smtp.connection
+        .send_line(&format!("BDAT {} LAST", last.len()));
+    smtp.connection.send(last);
+    assert_eq!(smtp.reply().code, 250);
+}
+
+fn append(imap: &mut Imap, text: &str) {
+    assert!(imap.append("Archive", text).is_ok());
+}
+
+/// The end of what is fetched must be what was sent.
+fn fetch(imap: &mut Imap, mailbox: &str, text: &str) {
+    imap.must(&format!("SELECT {mailbox}"));
+    let tag = imap.send("FETCH * BODY[]");
+    let head = imap.connection.line();
+    let (_, length) = head.strip_suffix('}').unwrap().rsplit_once('{').unwrap();
+    let bytes = imap.connection.bytes(length.parse().unwrap());
+    assert!(bytes.ends_with(text.as_bytes()), "{mailbox}");
+    assert!(imap.finish(&tag).is_ok());
+}
+
+fn retrieve(pop3: &mut Pop3, text: &str) {
+    pop3.must("RETR 1");
+    let mut sum = 0;
+    loop {
+        let line = pop3.connection.line();
+        if line == "." {
+            break;
+        }
+        sum += line.len() + 2;
+    }
+    assert!(sum > text.len(), "{sum}");
+}
+
+#[test]
+fn large_message_passes_in_bounded_memory() {
+    let facteur = Setup::new().with_alice_and_bob().start();
+    let certificate = facteur.certificate();
+    activate_script(
+        facteur.address("managesieve"),
+        BOB,
+        "bob-password",
+        "require \"fileinto\"; if header :contains \"subject\" \"large\" { fileinto \"Junk\"; }",
+    );
+    let mut smtp = smtp(&facteur);
+    let mut imap = Imap::connect_tls(facteur.address("imaps"), &certificate);
+    imap.login(BOB, "bob-password");
+    // Every way once, so that what is made once is there.
+    let (small, large) = ("Subject: small\r\n\r\nx\r\n", message());
+    data(&mut smtp, small);
+    bdat(&mut smtp, small);
+    append(&mut imap, small);
+    fetch(&mut imap, "INBOX", small);
+
+    let pid = facteur.pid();
+    growth(pid, "DATA", || data(&mut smtp, &large));
+    growth(pid, "BDAT", || bdat(&mut smtp, &large));
+    growth(pid, "APPEND", || append(&mut imap, &large));
+    growth(pid, "FETCH of DATA's", || fetch(&mut imap, "Junk", &large));
+    growth(pid, "FETCH of APPEND's", || {
+        fetch(&mut imap, "Archive", &large)
+    });
+
+    // POP3 knows only the INBOX.
+    imap.must("SELECT INBOX");
+    imap.must("STORE 1:* +FLAGS.SILENT (\\Deleted)");
+    imap.must("EXPUNGE");
+    imap.must("SELECT Archive");
+    imap.must("COPY * INBOX");
+    let mut pop3 = Pop3::connect_tls(facteur.address("pop3s"), &certificate);
+    pop3.login(BOB, "bob-password");
+    growth(pid, "RETR", || {
+        retrieve(&mut pop3, &large[..large.len() - 1])
+    });
+}
