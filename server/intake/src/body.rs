@@ -37,7 +37,7 @@ impl Content {
 impl Intake {
     pub(crate) fn open_content(&self, client: &Client) -> Content {
         Content {
-            gate: HeaderGate::new(client.is_submission()),
+            gate: HeaderGate::new(client.is_author(&self.options.mynetworks)),
             staging: Some(self.parts.store.stage()),
         }
     }

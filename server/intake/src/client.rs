@@ -31,17 +31,17 @@ impl Client {
             .map_or_else(|| "local".to_owned(), |ip| ip.to_string())
     }
 
-    /// Whether messages from here are an author's own.
-    pub fn is_submission(&self) -> bool {
-        self.listener.protocol == Protocol::Submission || self.account.is_some()
-    }
-
-    /// Whether Date and Message-ID are added where they are missing: to an author's messages, and to
-    /// what comes from known networks, such as the reports of printers and programs (what Postfix's
+    /// Whether messages from here are an author's own, and are made complete: Date and Message-ID
+    /// added where they are missing, Bcc removed. Besides submission that is what comes from known
+    /// networks, such as the reports of printers and programs (what Postfix's
     /// local_header_rewrite_clients is for). Mail of strangers, and of other servers of ours by LMTP,
     /// stays as it is.
-    pub(crate) fn gets_missing_headers(&self, networks: &[IpNet]) -> bool {
-        self.is_submission() || (self.listener.protocol == Protocol::Smtp && self.is_in(networks))
+    pub(crate) fn is_author(&self, networks: &[IpNet]) -> bool {
+        match self.listener.protocol {
+            Protocol::Submission => true,
+            Protocol::Smtp => self.account.is_some() || self.is_in(networks),
+            _ => false,
+        }
     }
 
     /// Whether it is in one of `networks`, or of the listener's own in their place. A Unix socket

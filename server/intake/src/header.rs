@@ -30,7 +30,7 @@ pub(crate) struct HeaderGate {
 }
 
 impl HeaderGate {
-    /// `strip_bcc`: submission (RFC 6409 §8 lets it, RFC 5322 §3.6.3 wants it).
+    /// `strip_bcc`: for messages of authors (RFC 6409 §8 lets it, RFC 5322 §3.6.3 wants it).
     pub(crate) fn new(strip_bcc: bool) -> Self {
         Self {
             scanner: Some(Scanner {

@@ -45,7 +45,7 @@ pub(crate) fn prefix(
         out.push_str(&format!("\r\n\tfor <{recipient}>"));
     }
     out.push_str(&format!("; {date}\r\n"));
-    let complete = client.gets_missing_headers(&options.mynetworks);
+    let complete = client.is_author(&options.mynetworks);
     if complete && !facts.has_date {
         out.push_str(&format!("Date: {date}\r\n"));
     }
@@ -70,7 +70,7 @@ pub(crate) fn logged_message_id(
 ) -> String {
     match &facts.message_id {
         Some(own) => own.clone(),
-        None if client.gets_missing_headers(&options.mynetworks) => message_id(options, queue_id),
+        None if client.is_author(&options.mynetworks) => message_id(options, queue_id),
         None => String::new(),
     }
 }

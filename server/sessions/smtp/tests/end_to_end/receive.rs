@@ -39,16 +39,22 @@ async fn message_to_an_account_is_in_its_inbox_before_the_250() {
 
 /// As Postfix's local_header_rewrite_clients: a printer's mail is completed, a stranger's is not.
 #[tokio::test]
-async fn date_and_message_id_are_added_to_mail_of_known_networks() {
+async fn mail_of_known_networks_is_made_complete() {
     let world = World::new();
     for (peer, added) in [("127.0.0.1:4242", true), ("192.0.2.1:4242", false)] {
         let mut client = world.connect_from(Protocol::Smtp, peer).await;
         client
             .begin("x@else.example", &["alice@here.example"])
             .await;
-        client.data(MESSAGE, "250").await;
+        let text = format!("Bcc: secret@else.example,\r\n another@else.example\r\n{MESSAGE}");
+        client.data(&text, "250").await;
         let messages = world.messages("alice", "INBOX");
         let message = messages.last().unwrap();
+        assert_eq!(
+            message.contains("another@else.example"),
+            !added,
+            "{message}"
+        );
         assert_eq!(message.contains("\r\nDate: "), added, "{message}");
         assert_eq!(message.contains("\r\nMessage-ID: <"), added, "{message}");
     }
