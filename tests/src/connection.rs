@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     path::Path,
     sync::Arc,
 };
@@ -166,6 +166,44 @@ impl Connection {
         let stream = self.stream.get_mut();
         stream.write_all(bytes)?;
         stream.flush()
+    }
+
+    /// Says that nothing more will be sent, or nothing more read, on a connection in clear.
+    ///
+    /// # Panics
+    /// Under TLS, or when the connection is closed.
+    pub fn shutdown(&mut self, how: Shutdown) {
+        let Stream::Plain(socket) = self.stream.get_ref() else {
+            panic!("TLS is up");
+        };
+        socket.shutdown(how).expect("the connection is open");
+    }
+
+    /// A connection in clear as what reads and what writes, for two threads.
+    ///
+    /// # Panics
+    /// Under TLS.
+    #[must_use]
+    pub fn split(self) -> (Self, TcpStream) {
+        let Stream::Plain(socket) = self.stream.get_ref() else {
+            panic!("TLS is up");
+        };
+        let writer = socket.try_clone().expect("a second handle");
+        (self, writer)
+    }
+
+    /// Reads whatever comes to the end.
+    ///
+    /// # Panics
+    /// When the end does not come in time.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.stream.read_to_end(&mut bytes) {
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => {
+                panic!("no end from {}: {error}", self.peer)
+            }
+            _ => bytes,
+        }
     }
 
     /// Sends a line.
