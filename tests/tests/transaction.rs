@@ -35,7 +35,7 @@ fn five() -> Facteur {
         .fold(Setup::new(), |setup, who| setup.account(who, PASSWORD));
     let facteur = setup
         .sections(&format!(
-            "[queue]\ntransport = {{ \"remote.test\" = \"smtp:[127.0.0.1]:{port}\" }}\n"
+            "[queue]\ntransport_maps = {{ \"remote.test\" = \"smtp:[127.0.0.1]:{port}\" }}\n"
         ))
         .start();
     facteur.must(&["account", "set", FULL, "--quota", "1"], "");
