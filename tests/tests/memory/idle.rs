@@ -1,7 +1,8 @@
-//! A thousand clients that wait, each for its own account.
+//! A thousand clients that wait: each for its own account, and all for one.
 
 use std::{
     fs,
+    ops::Range,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -27,7 +28,9 @@ fn many() -> Facteur {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
     let mut facteur = Setup::new()
-        .sections("[process]\nclient_connection_count_limit = 3000\n")
+        .sections(
+            "[process]\nclient_connection_count_limit = 3000\n[imap]\nmail_max_userip_connections = 3000\n",
+        )
         .start();
     let users = facteur.folder().join("users");
     let lines: Vec<String> = (0..CLIENTS)
@@ -62,10 +65,11 @@ fn share(facteur: &Facteur) -> [u64; 2] {
     ["Pss:", "Anonymous:"].map(|name| figure(facteur.pid(), "smaps_rollup", name))
 }
 
-/// Connects clients from one number to another.
+/// Connects clients from one number to another, to as many accounts or to one.
 fn connect(
     facteur: &Facteur,
-    numbers: std::ops::Range<usize>,
+    numbers: Range<usize>,
+    one_account: bool,
     certificate: Option<&Path>,
 ) -> Vec<Imap> {
     let next = AtomicUsize::new(numbers.start);
@@ -76,7 +80,8 @@ fn connect(
             if n >= numbers.end {
                 return mine;
             }
-            mine.push(idle(facteur, n, certificate));
+            let account = if one_account { 0 } else { n };
+            mine.push(idle(facteur, account, certificate));
         }
     };
     thread::scope(|scope| {
@@ -95,9 +100,9 @@ fn measure(facteur: &Facteur, what: &str, certificate: Option<&Path>) -> [u64; 2
     // Everything that is made once.
     drop(idle(facteur, 0, certificate));
     let before = share(facteur);
-    let mut clients = connect(facteur, 0..CLIENTS / 2, certificate);
+    let mut clients = connect(facteur, 0..CLIENTS / 2, false, certificate);
     let half = share(facteur);
-    clients.extend(connect(facteur, CLIENTS / 2..CLIENTS, certificate));
+    clients.extend(connect(facteur, CLIENTS / 2..CLIENTS, false, certificate));
     let after = share(facteur);
     assert_eq!(clients.len(), CLIENTS);
     let each = |n: usize, from: &[u64; 2], connections: usize| {
@@ -112,6 +117,29 @@ fn measure(facteur: &Facteur, what: &str, certificate: Option<&Path>) -> [u64; 2
         before[1] / 1000
     );
     [all, later]
+}
+
+/// The same on one account, so that what accounts cost is left out.
+fn measure_alone(what: &str, tls: bool) -> u64 {
+    let facteur = many();
+    let certificate = tls.then(|| facteur.certificate());
+    let first = idle(&facteur, 0, certificate.as_deref());
+    let [_, before] = share(&facteur);
+    let clients = connect(&facteur, 0..CLIENTS, true, certificate.as_deref());
+    let [_, after] = share(&facteur);
+    drop((first, clients));
+    let each = after.saturating_sub(before) / CLIENTS as u64;
+    println!(
+        "{what}: {CLIENTS} connections in IDLE on one account: {each} bytes anonymous for each"
+    );
+    each
+}
+
+#[test]
+fn connection_in_idle_costs_at_most_16_kib_in_clear_and_32_kib_over_tls() {
+    let clear = measure_alone("clear", false);
+    let tls = measure_alone("TLS", true);
+    assert!(clear <= 16 << 10 && tls <= 32 << 10, "{clear}, {tls}");
 }
 
 #[test]
