@@ -203,6 +203,16 @@ impl Snapshot {
         self.with_chunks(chunks)
     }
 
+    /// The same messages at the same numbers, those of `changed` as they are in `later`: what a
+    /// client can be told while it uses sequence numbers.
+    pub fn refreshed(&self, later: &Self, changed: &UidSet) -> Self {
+        let states: Vec<_> = later.select(changed).map(|(_, message)| *message).collect();
+        // The later table has all sets of the earlier one, by the same numbers.
+        let keywords = Some(Arc::clone(&later.keywords));
+        self.with_changed(&states)
+            .at(keywords, self.uid_next, self.highest_modseq)
+    }
+
     /// Without these messages.
     pub(crate) fn without(&self, gone: &UidSet) -> Self {
         let chunks = self.shared_chunks().filter_map(|chunk| {

@@ -6,15 +6,11 @@ use facteur_model::{Uid, UidSet};
 use facteur_store::{Mailbox, Snapshot, StoreError, Subscription};
 use tokio::sync::Notify;
 
-use crate::updates::Told;
-
 /// A selected mailbox, as far as the client knows it.
 pub(crate) struct Selected {
     pub(crate) mailbox: Mailbox,
     /// What the client was told. Sequence numbers are of this one.
     pub(crate) snapshot: Arc<Snapshot>,
-    /// What the client was told since, while `snapshot` had to stay: nothing most of the time.
-    pub(crate) told: Told,
     /// Messages that are `\Recent` in this session (RFC 3501 §2.3.2).
     pub(crate) recent: UidSet,
     pub(crate) read_only: bool,
@@ -39,7 +35,6 @@ impl Selected {
             keywords_told: snapshot.known_keywords().len(),
             mailbox,
             snapshot,
-            told: Told::new(),
             recent,
             read_only,
             changed,

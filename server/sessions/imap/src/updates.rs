@@ -15,7 +15,7 @@ pub(crate) type Told = BTreeMap<Uid, ModSeq>;
 
 impl Session {
     /// Tells what changed since the client was last told. Where EXPUNGE is not allowed and there
-    /// is one to tell, everything waits: the numbers the client uses stay as they are.
+    /// is one to tell, it waits, and new messages do: the numbers the client uses stay as they are.
     pub(crate) async fn updates(&mut self, expunge_allowed: bool) -> Result<(), Closed> {
         self.updates_but(expunge_allowed, Told::new()).await
     }
@@ -36,14 +36,15 @@ impl Session {
         if selected.mailbox.is_deleted() {
             return Err(Closed::Bye("Selected mailbox is gone"));
         }
-        let later = selected.mailbox.snapshot();
+        let mut later = selected.mailbox.snapshot();
         if Arc::ptr_eq(&later, &selected.snapshot) {
             return Ok(());
         }
-        selected.told.extend(told);
-        let changes = selected.snapshot.changes_to(&later);
+        let mut changes = selected.snapshot.changes_to(&later);
         if !expunge_allowed && !changes.expunged.is_empty() {
-            return Ok(());
+            changes.expunged.clear();
+            changes.added = 0;
+            later = Arc::new(selected.snapshot.refreshed(&later, &changes.changed));
         }
         if changes.added > 0 {
             // Whoever hears of a message first has it as \Recent.
@@ -59,7 +60,7 @@ impl Session {
                 selected.recent.insert_range(first..=last);
             }
         }
-        selected.tell(&mut self.out, later, &changes, condstore);
+        selected.tell(&mut self.out, later, &changes, &told, condstore);
         Ok(())
     }
 }
@@ -70,10 +71,10 @@ impl Selected {
         out: &mut BytesMut,
         later: Arc<Snapshot>,
         changes: &Changes,
+        told: &Told,
         condstore: bool,
     ) {
         let known = self.snapshot.uid_next();
-        let told = std::mem::take(&mut self.told);
         self.snapshot = later;
         // From the last to the first, so that each number is still what it was.
         for sequence in changes.expunged.iter().rev() {

@@ -81,6 +81,35 @@ async fn expunge_waits_while_numbers_are_in_use() {
     assert_eq!(two.ok("FETCH 2 UID").await, ["* 2 FETCH (UID 3)"]);
 }
 
+/// The FETCH after the STORE had the flags of before it, and nothing corrected it later.
+#[tokio::test]
+async fn flags_are_fresh_while_an_expunge_waits() {
+    let rig = Rig::new();
+    let mut one = rig.alice_with(3).await;
+    let mut two = rig.alice().await;
+    two.ok("SELECT INBOX").await;
+    one.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    one.ok("EXPUNGE").await;
+    one.ok("STORE 1 +FLAGS.SILENT (\\Flagged work)").await;
+    let told = two.ok("STORE 3 +FLAGS (\\Seen)").await;
+    assert!(told.contains(&"* 3 FETCH (FLAGS (\\Seen))".to_owned()));
+    // Another's change is told under the number that the client uses.
+    assert!(
+        told.contains(&"* 2 FETCH (UID 2 FLAGS (\\Flagged work))".to_owned()),
+        "{told:?}"
+    );
+    assert_eq!(
+        two.ok("FETCH 2:3 FLAGS").await,
+        [
+            "* 2 FETCH (FLAGS (\\Flagged work))",
+            "* 3 FETCH (FLAGS (\\Seen))"
+        ]
+    );
+    assert_eq!(two.ok("SEARCH SEEN").await, ["* SEARCH 3"]);
+    assert_eq!(two.ok("NOOP").await, ["* 1 EXPUNGE"]);
+    assert_eq!(two.ok("NOOP").await, [""; 0]);
+}
+
 #[tokio::test]
 async fn silent_store_hides_own_change_but_not_anothers() {
     let rig = Rig::new();
