@@ -52,11 +52,6 @@ pub(crate) fn run(
 ) -> Result<CopyOutcome, StoreError> {
     let mut wakes = Wakes::default();
     let mut state = owner.lock_for_change(shared)?;
-    if from == to {
-        return Err(StoreError::Cannot(
-            "messages cannot be moved to where they are",
-        ));
-    }
     let uid_validity = state.folder(to)?.row.uid_validity;
     let mut moved = messages(owner, shared, &state, from)?;
     moved.retain(|message| uids.contains(message.uid));
@@ -67,7 +62,11 @@ pub(crate) fn run(
         });
     }
     let transfer = Transfer::plan(owner, shared, &mut state, from, to, &moved)?;
-    let mut source = state.folder(from)?.row;
+    // Messages moved to where they are get new UIDs there, and go as the old ones.
+    let mut source = match from == to {
+        true => transfer.row,
+        false => state.folder(from)?.row,
+    };
     source.highest_modseq = ModSeq::new(source.highest_modseq.value() + 1);
     for message in &moved {
         count_out(&mut source, message);

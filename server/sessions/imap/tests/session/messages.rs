@@ -160,3 +160,28 @@ async fn copy_and_move_tell_both_uids() {
         .collect();
     assert_eq!(order, ["2", "3", "1", "4"]);
 }
+
+/// RFC 6851 §3.3 allows it where COPY to the same mailbox is allowed; it was refused.
+#[tokio::test]
+async fn move_to_the_same_mailbox_gives_new_uids() {
+    let rig = Rig::new();
+    let mut client = rig.alice_with(3).await;
+    client.ok("STORE 1 +FLAGS.SILENT (\\Flagged)").await;
+    let told = client.ok("MOVE 1:2 INBOX").await;
+    assert!(
+        told[0].starts_with("* OK [COPYUID ") && told[0].contains(" 1:2 4:5]"),
+        "{told:?}"
+    );
+    assert_eq!(told[1..4], ["* 2 EXPUNGE", "* 1 EXPUNGE", "* 3 EXISTS"]);
+    assert_eq!(
+        client.ok("FETCH 1:* (UID BODY.PEEK[TEXT])").await,
+        [
+            "* 1 FETCH (UID 3 BODY[TEXT] {8}\r\nbody 3\r\n)",
+            "* 2 FETCH (UID 4 BODY[TEXT] {8}\r\nbody 1\r\n)",
+            "* 3 FETCH (UID 5 BODY[TEXT] {8}\r\nbody 2\r\n)"
+        ]
+    );
+    assert_eq!(client.ok("SEARCH FLAGGED").await, ["* SEARCH 2"]);
+    let status = client.ok("STATUS INBOX (MESSAGES UIDNEXT)").await;
+    assert_eq!(status, ["* STATUS INBOX (MESSAGES 3 UIDNEXT 6)"]);
+}
