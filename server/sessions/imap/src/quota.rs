@@ -12,7 +12,7 @@ const ROOT: &str = "User quota";
 
 impl Session {
     pub(crate) async fn get_quota(&mut self, root: &[u8]) -> Outcome {
-        if root != ROOT.as_bytes() {
+        if root != ROOT.as_bytes() || !self.has_quota()? {
             return Err(Reply::no("[NONEXISTENT] No such quota root").into());
         }
         self.write_quota().await?;
@@ -20,17 +20,26 @@ impl Session {
     }
 
     pub(crate) async fn get_quota_root(&mut self, mailbox: &MailboxArgument) -> Outcome {
-        let name = self.mailbox_name(mailbox)?;
-        let account = self.user()?.account.clone();
-        // Only a mailbox that is there has a root.
-        self.blocking(move || account.status(&name)).await?;
+        // The mailbox need not be there (RFC 9208 §4.1.2): this is where it would count.
+        self.mailbox_name(mailbox)?;
+        let has_quota = self.has_quota()?;
         self.out.extend_from_slice(b"* QUOTAROOT ");
         write::astring(&mut self.out, mailbox.as_bytes());
-        self.out.extend_from_slice(b" ");
-        write::astring(&mut self.out, ROOT.as_bytes());
+        if has_quota {
+            self.out.extend_from_slice(b" ");
+            write::astring(&mut self.out, ROOT.as_bytes());
+        }
         self.out.extend_from_slice(b"\r\n");
-        self.write_quota().await?;
+        if has_quota {
+            self.write_quota().await?;
+        }
         Ok(Reply::ok("GETQUOTAROOT completed"))
+    }
+
+    /// Whether anything is limited: a QUOTA response names one resource at least (RFC 9208 §7).
+    fn has_quota(&mut self) -> Result<bool, Stop> {
+        let limits = self.user()?.account.quota();
+        Ok(limits.bytes.is_some() || limits.messages.is_some())
     }
 
     async fn write_quota(&mut self) -> Result<(), Stop> {

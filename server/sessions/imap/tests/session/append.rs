@@ -115,6 +115,25 @@ async fn quota_is_kept_to_the_byte() {
     );
 }
 
+/// RFC 9208 §4.1.2 and §7: a mailbox need not be there to ask where it would count, and a QUOTA
+/// response without a resource is none.
+#[tokio::test]
+async fn quota_root_is_told_of_any_name_and_only_where_there_is_a_limit() {
+    let rig = Rig::new();
+    let mut bob = rig.user("bob").await;
+    assert_eq!(
+        bob.ok("GETQUOTAROOT \"to be\"").await,
+        [
+            "* QUOTAROOT \"to be\" \"User quota\"",
+            "* QUOTA \"User quota\" (STORAGE 0 19)"
+        ]
+    );
+    let mut alice = rig.alice().await;
+    assert_eq!(alice.ok("GETQUOTAROOT INBOX").await, ["* QUOTAROOT INBOX"]);
+    let reply = alice.reply("GETQUOTA \"User quota\"").await;
+    assert!(reply.starts_with("NO [NONEXISTENT]"), "{reply}");
+}
+
 #[tokio::test]
 async fn bad_appends_leave_the_session_usable() {
     let rig = Rig::new();
