@@ -211,7 +211,7 @@ fn arguments(verb: &str, cursor: &mut Cursor<'_>, line: &[u8]) -> Parsed<Option<
         "SEARCH" => Command::Search(search::parse(cursor, uid)?),
         "STORE" | "COPY" | "MOVE" | "EXPUNGE" => return codec::parse(line).map(Some),
         _ if uid => return Ok(None),
-        "LIST" => Command::List(list::parse(cursor)?),
+        "LIST" => Command::List(list::parse_extended(cursor)?),
         "LSUB" => Command::Lsub(list::parse(cursor)?),
         "STATUS" => status::parse(cursor)?,
         "AUTHENTICATE" => authenticate::parse(cursor)?,

@@ -130,8 +130,23 @@ fn list_patterns_need_no_quotes() {
         Command::List(List {
             reference: name(""),
             pattern: name("%/*"),
+            special_use: false,
         })
     );
+    let special = |text: &str| match command(text) {
+        Command::List(list) => list.special_use,
+        other => panic!("{other:?}"),
+    };
+    // RFC 6154 §5.3
+    assert!(!special("a LIST \"\" \"%\" RETURN (SPECIAL-USE)"));
+    assert!(special("a LIST (SPECIAL-USE) \"\" \"*\""));
+    assert!(special("a LIST (special-use) \"\" * return (special-use)"));
+    assert!(!special("a LIST () \"\" * RETURN ()"));
+    refusal("a LIST (SUBSCRIBED) \"\" *");
+    refusal("a LIST (SPECIAL-USE \"\" *");
+    refusal("a LIST \"\" * RETURN");
+    refusal("a LIST \"\" * RETURN (STATUS (MESSAGES))");
+    refusal("a LSUB (SPECIAL-USE) \"\" *");
     assert!(matches!(command("a LSUB \"#x\" \"*\""), Command::Lsub(_)));
     refusal("a LIST \"\"");
     refusal("a LIST \"\" (a)");

@@ -15,17 +15,20 @@ use crate::{
 
 impl Session {
     pub(crate) async fn list(&mut self, list: &List) -> Outcome {
-        if list.pattern.as_bytes().is_empty() {
+        if list.pattern.as_bytes().is_empty() && !list.special_use {
             return self.list_root(list);
         }
-        let pattern = self.pattern(list)?;
+        let Some(pattern) = self.pattern(list)? else {
+            return Ok(Reply::ok("LIST completed"));
+        };
         let account = self.user()?.account.clone();
         let folders = self.blocking(move || account.folders()).await?;
         for namespace in &self.service.options.namespaces {
             if !pattern.reaches(namespace) {
                 continue;
             }
-            for folder in &folders {
+            let wanted = |folder: &&FolderInfo| !list.special_use || folder.special_use.is_some();
+            for folder in folders.iter().filter(wanted) {
                 let shown = show(
                     &self.service.options.namespaces,
                     namespace,
@@ -61,9 +64,13 @@ impl Session {
         Ok(Reply::ok("LIST completed"))
     }
 
-    /// Reference and pattern together. Our references are prefixes and nothing more.
-    pub(crate) fn pattern(&self, list: &List) -> Result<Pattern, Stop> {
-        let text = format!("{}{}", list.reference.decode()?, list.pattern.decode()?);
+    /// Reference and pattern together. Our references are prefixes and nothing more. `None` when
+    /// they are not modified UTF-7: no mailbox has such a name.
+    pub(crate) fn pattern(&self, list: &List) -> Result<Option<Pattern>, Stop> {
+        let (Ok(reference), Ok(pattern)) = (list.reference.decode(), list.pattern.decode()) else {
+            return Ok(None);
+        };
+        let text = format!("{reference}{pattern}");
         let separator = self
             .service
             .options
@@ -71,6 +78,7 @@ impl Session {
             .first()
             .map_or('/', |namespace| namespace.separator);
         Pattern::parse(&text, separator)
+            .map(Some)
             .ok_or_else(|| Reply::no("[LIMIT] Pattern is too long").into())
     }
 }

@@ -12,7 +12,9 @@ use crate::{
 
 impl Session {
     pub(crate) async fn lsub(&mut self, list: &List) -> Outcome {
-        let pattern = self.pattern(list)?;
+        let Some(pattern) = self.pattern(list)? else {
+            return Ok(Reply::ok("LSUB completed"));
+        };
         let account = self.user()?.account.clone();
         let subscriptions = self.blocking(move || account.subscriptions()).await?;
         let namespaces = &self.service.options.namespaces;

@@ -46,6 +46,30 @@ async fn list_tells_children_and_special_use() {
     );
 }
 
+/// What the capability SPECIAL-USE stands for (RFC 6154 §2) was answered with BAD.
+#[tokio::test]
+async fn rfc6154_list_selects_special_use() {
+    let rig = Rig::new();
+    let mut client = rig.alice().await;
+    let special = [
+        "* LIST (\\HasNoChildren \\Junk) \"/\" Spam",
+        "* LIST (\\HasNoChildren \\Trash) \"/\" Trash",
+    ];
+    assert_eq!(client.ok("LIST (SPECIAL-USE) \"\" *").await, special);
+    let all = client.ok("LIST \"\" * RETURN (SPECIAL-USE)").await;
+    assert_eq!(all[0], "* LIST (\\HasNoChildren) \"/\" INBOX");
+    assert_eq!(all[1..], special);
+}
+
+#[tokio::test]
+async fn pattern_that_is_no_utf7_matches_nothing() {
+    let rig = Rig::new();
+    let mut client = rig.alice().await;
+    client.ok("CREATE R&-D").await;
+    assert_eq!(client.ok("LIST \"\" \"R&*\"").await, [""; 0]);
+    assert_eq!(client.ok("LSUB \"\" \"&\"").await, [""; 0]);
+}
+
 #[tokio::test]
 async fn lsub_shows_levels_above_subscribed_names() {
     let rig = Rig::new();
