@@ -12,6 +12,7 @@
 )]
 
 mod connection;
+pub mod database;
 mod imap;
 mod managesieve;
 mod patience;

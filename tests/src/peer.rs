@@ -27,11 +27,7 @@ pub fn require_peer(program: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(program))
         .find(|file| file.is_file());
     if found.is_none() {
-        assert!(
-            !is_ci(),
-            "{program} is missing, and in CI nothing is skipped"
-        );
-        skip(program);
+        missing(program);
     }
     found
 }
@@ -43,15 +39,16 @@ pub fn require_peer(program: &str) -> Option<PathBuf> {
 pub fn require_root(what: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        assert!(!is_ci(), "{what} needs root, and in CI nothing is skipped");
-        skip(&format!("root (for {what})"));
+        missing(&format!("root (for {what})"));
     }
     is_root
 }
 
-fn skip(program: &str) {
+/// Notes that a test is skipped for want of something.
+pub(crate) fn missing(what: &str) {
+    assert!(!is_ci(), "{what} is missing, and in CI nothing is skipped");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let line = format!("{test}: {program} is missing\n");
+    let line = format!("{test}: {what} is missing\n");
     eprint!("skipped: {line}");
     if let Some(file) = std::env::var_os("FACTEUR_TEST_SKIPS")
         && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(file)

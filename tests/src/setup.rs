@@ -25,6 +25,7 @@ pub struct Setup {
     top: String,
     sections: String,
     listeners: bool,
+    whole: Option<String>,
 }
 
 impl Default for Setup {
@@ -44,6 +45,17 @@ impl Setup {
             sections: "[auth]\nplaintext_auth_on_loopback = true\nauth_failure_delay = \"0s\"\n"
                 .to_owned(),
             listeners: true,
+            whole: None,
+        }
+    }
+
+    /// A whole configuration, as an operator writes it but for `data_directory` and `[log]`; no domain
+    /// and no account of this set-up's own.
+    pub fn whole(toml: &str) -> Self {
+        Self {
+            domains: Vec::new(),
+            whole: Some(toml.to_owned()),
+            ..Self::new()
         }
     }
 
@@ -67,6 +79,17 @@ impl Setup {
         self.accounts
             .push((address.to_owned(), password.to_owned()));
         self
+    }
+
+    /// With a directory that is there already, and nothing of this set-up's own in it. No answer is
+    /// remembered, and an answer that does not come is not waited for long.
+    #[must_use]
+    pub fn directory(mut self, url: &str) -> Self {
+        self.domains.clear();
+        let url = serde_json::Value::from(url);
+        self.sections(&format!(
+            "[directory]\nurl = {url}\ntimeout = \"2s\"\ncache_ttl = \"0s\"\ncache_negative_ttl = \"0s\"\n"
+        ))
     }
 
     /// Keys of the configuration's top level.
@@ -114,6 +137,9 @@ impl Setup {
     /// The configuration of a server whose data lie in `data`.
     pub(crate) fn configuration(&self, data: &Path) -> String {
         let data = serde_json::Value::from(data.to_string_lossy().as_ref());
+        if let Some(whole) = &self.whole {
+            return format!("data_directory = {data}\n{whole}\n[log]\nformat = \"json\"\n");
+        }
         let mut text = format!(
             "myhostname = \"mail.example.test\"\ndata_directory = {data}\n{}\n[log]\nformat = \"json\"\nlevel = \"info\"\n\n{}",
             self.top, self.sections

@@ -5,8 +5,6 @@
     reason = "helpers of tests are not seen as tests"
 )]
 
-mod support;
-
 use std::{path::Path, time::Duration};
 
 use facteur_address::{Address, Domain};
@@ -14,7 +12,7 @@ use facteur_directory::{
     AccountChange, AccountRecord, Admin, AdminError, AliasAddress, Directory, DomainChange,
     DomainKind, HomeTemplate, NewAccount, NewDomain, Queries, Sql, SqlOptions,
 };
-use support::{Database, MariaDb, PostfixAdmin, Postgres, require};
+use facteur_tests::database::{Database, MariaDb, PostfixAdmin, Postgres, require};
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
@@ -311,11 +309,10 @@ async fn suite(database: &dyn Database, postfixadmin: &PostfixAdmin) {
 
 #[tokio::test]
 async fn postgres_with_postfixadmins_schema_answers_and_changes() {
-    let name = "PostgreSQL";
-    let Some(database) = require(name, Postgres::start()) else {
+    let Some(database) = require(Postgres::start()) else {
         return;
     };
-    let Some(postfixadmin) = require(name, PostfixAdmin::unpack()) else {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
         return;
     };
     suite(&database, &postfixadmin).await;
@@ -323,11 +320,10 @@ async fn postgres_with_postfixadmins_schema_answers_and_changes() {
 
 #[tokio::test]
 async fn mariadb_with_postfixadmins_schema_answers_and_changes() {
-    let name = "MariaDB";
-    let Some(database) = require(name, MariaDb::start()) else {
+    let Some(database) = require(MariaDb::start()) else {
         return;
     };
-    let Some(postfixadmin) = require(name, PostfixAdmin::unpack()) else {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
         return;
     };
     suite(&database, &postfixadmin).await;
@@ -351,7 +347,7 @@ impl SqliteFile {
 
 #[tokio::test]
 async fn sqlite_with_postfixadmins_schema_answers_and_changes() {
-    let Some(postfixadmin) = require("SQLite", PostfixAdmin::unpack()) else {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
         return;
     };
     let file = SqliteFile(tempfile::tempdir().unwrap());
@@ -377,7 +373,7 @@ async fn sqlite_that_we_made_is_postfixadmins_schema() {
     expect_native(&sql).await;
     expect_usage(&sql).await;
     drop(sql);
-    let Some(postfixadmin) = require("SQLite", PostfixAdmin::unpack()) else {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
         return;
     };
     let said = postfixadmin.upgrade(&file.settings());
@@ -422,11 +418,10 @@ fn tutorial() -> Queries {
 
 #[tokio::test]
 async fn tutorials_queries_work_verbatim_on_mariadb() {
-    let name = "MariaDB";
-    let Some(mut database) = require(name, MariaDb::start()) else {
+    let Some(mut database) = require(MariaDb::start()) else {
         return;
     };
-    let Some(postfixadmin) = require(name, PostfixAdmin::unpack()) else {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
         return;
     };
     postfixadmin.upgrade(&database.postfixadmin_settings());

@@ -9,7 +9,11 @@ use std::{
 use super::{Missing, program, run};
 
 /// A database PostfixAdmin can be pointed at.
-pub(crate) trait Database {
+pub trait Database {
+    /// Stops it.
+    fn stop(&mut self);
+    /// Starts it again.
+    fn resume(&mut self);
     /// Runs SQL as the tables' owner.
     fn execute(&self, sql: &str);
     /// Its URL for a user.
@@ -19,14 +23,20 @@ pub(crate) trait Database {
 }
 
 /// PostfixAdmin's files, unpacked in a folder of this test's.
-pub(crate) struct PostfixAdmin {
+pub struct PostfixAdmin {
     folder: tempfile::TempDir,
     php: PathBuf,
 }
 
 impl PostfixAdmin {
     /// The installed package, or the one that apt fetches.
-    pub(crate) fn unpack() -> Result<Self, Missing> {
+    ///
+    /// # Errors
+    /// When there is neither.
+    ///
+    /// # Panics
+    /// When it cannot be unpacked.
+    pub fn unpack() -> Result<Self, Missing> {
         let php = program("php")?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let installed = Path::new("/usr/share/postfixadmin");
@@ -53,7 +63,10 @@ impl PostfixAdmin {
     }
 
     /// Makes (or upgrades) the schema. Gives what it said.
-    pub(crate) fn upgrade(&self, settings: &str) -> String {
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn upgrade(&self, settings: &str) -> String {
         let copy = self.folder.path().join("postfixadmin");
         let settings = format!(
             "<?php $dbtype = ''; {settings} $CONF['configured'] = true; \
@@ -78,7 +91,9 @@ impl PostfixAdmin {
 /// The package, fetched once for all tests.
 fn fetched() -> Result<PathBuf, Missing> {
     let missing = |_| Missing("the Debian package postfixadmin".to_owned());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postfixadmin");
+    let own = std::env::current_exe().expect("the test's own path");
+    let target = own.ancestors().nth(3).expect("target/…/deps/test");
+    let folder = target.join("tmp/postfixadmin");
     let root = folder.join("root");
     let there = || root.join("usr/share/postfixadmin").is_dir();
     // It is moved there whole, so this needs no lock (nor the right to write there).

@@ -1,8 +1,7 @@
-//! Private database servers and PostfixAdmin's schema, for the tests of the directory.
+//! Private database servers and PostfixAdmin's schema.
 //!
 //! Each server has a temporary folder and a Unix socket in it, and ends with the test. What a test
-//! needs and the machine lacks is [`Missing`]: in CI (`CI=true`) that fails the test, elsewhere it
-//! is printed and the test skipped.
+//! needs and the machine lacks is [`Missing`].
 
 mod mariadb;
 mod postfixadmin;
@@ -17,22 +16,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use mariadb::MariaDb;
-pub(crate) use postfixadmin::{Database, PostfixAdmin};
-pub(crate) use postgres::Postgres;
+use rustix::process::{Pid, Signal, kill_process};
+
+pub use mariadb::MariaDb;
+pub use postfixadmin::{Database, PostfixAdmin};
+pub use postgres::Postgres;
 
 /// A program or package that is not on this machine.
 #[derive(Debug)]
-pub(crate) struct Missing(pub(crate) String);
+pub struct Missing(pub String);
 
-/// The peer, or the end of the test.
-pub(crate) fn require<T>(name: &str, peer: Result<T, Missing>) -> Option<T> {
+/// The peer. Without it a test is skipped or, in CI, fails, as with [`require_peer`].
+///
+/// [`require_peer`]: crate::require_peer
+///
+/// # Panics
+/// In CI, when it is missing.
+pub fn require<T>(peer: Result<T, Missing>) -> Option<T> {
     match peer {
         Ok(peer) => Some(peer),
         Err(Missing(what)) => {
-            let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-            assert!(!ci, "{name}: {what} is missing, and CI must not skip");
-            eprintln!("SKIPPED: {name}: {what} is missing");
+            crate::peer::missing(&what);
             None
         }
     }
@@ -124,6 +128,14 @@ impl Server {
             thread::sleep(Duration::from_millis(50));
         }
         server
+    }
+}
+
+impl Server {
+    /// Ends it as Ctrl-C does.
+    fn interrupt(&mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::INT).expect("the signal is sent");
+        self.0.wait().expect("it ends");
     }
 }
 

@@ -6,14 +6,21 @@ use super::{Database, Missing, Owner, Server, program, run};
 
 /// A MariaDB server with an empty database `postfix`, the user `postfix` who owns it and the user
 /// `reader` who may only read it; the password of both is `motdepasse`.
-pub(crate) struct MariaDb {
+pub struct MariaDb {
     server: Option<Server>,
     folder: tempfile::TempDir,
     owner: Owner,
 }
 
 impl MariaDb {
-    pub(crate) fn start() -> Result<Self, Missing> {
+    /// Makes and starts one.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start() -> Result<Self, Missing> {
         let install = program("mariadb-install-db")?;
         program("mariadbd")?;
         program("mariadb")?;
@@ -29,7 +36,7 @@ impl MariaDb {
             folder,
             owner,
         };
-        database.resume();
+        database.run();
         database.sql(
             "mysql",
             "CREATE DATABASE postfix; \
@@ -45,8 +52,7 @@ impl MariaDb {
         self.folder.path().join("socket").display().to_string()
     }
 
-    /// Starts it (again).
-    pub(crate) fn resume(&mut self) {
+    fn run(&mut self) {
         let path = self.folder.path();
         let mut command = self.owner.command(&program("mariadbd").expect("was there"));
         command
@@ -60,11 +66,6 @@ impl MariaDb {
             .arg(format!("--socket={}", self.socket()));
         let ready = || run(self.client("mysql").args(["-e", "SELECT 1"])).is_ok();
         self.server = Some(Server::start(command, &path.join("log"), ready));
-    }
-
-    /// Stops it.
-    pub(crate) fn stop(&mut self) {
-        self.server = None;
     }
 
     fn client(&self, database: &str) -> Command {
@@ -82,12 +83,28 @@ impl MariaDb {
         command
     }
 
+    /// What a query gives: a line for each row, with tabs between the columns.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn rows(&self, sql: &str) -> String {
+        run(self.client("postfix").args(["-N", "-B", "-e", sql])).expect("SQL")
+    }
+
     fn sql(&self, database: &str, sql: &str) {
         run(self.client(database).args(["-e", sql])).expect("SQL");
     }
 }
 
 impl Database for MariaDb {
+    fn stop(&mut self) {
+        self.server = None;
+    }
+
+    fn resume(&mut self) {
+        self.run();
+    }
+
     fn execute(&self, sql: &str) {
         self.sql("postfix", sql);
     }
