@@ -24,10 +24,11 @@ use tracing::error;
 
 use crate::{
     Clock, NextHop, Options, Target,
-    destination::{Admission, Destination},
+    destination::Destination,
     dns::Dns,
     local::{self, Local},
     outcome::Outcome,
+    relay::relay,
     scheduler::Command,
     settle::settle,
 };
@@ -85,7 +86,7 @@ impl Context {
         self.bridge.run(move || work(&spool)).await
     }
 
-    fn destination(&self, hop: &NextHop) -> Arc<Destination> {
+    pub(crate) fn destination(&self, hop: &NextHop) -> Arc<Destination> {
         /// Above this many, those out of use are forgotten.
         const MANY: usize = 1024;
         let mut destinations = self
@@ -195,7 +196,7 @@ async fn sort(context: &Arc<Context>, plan: &mut Plan, n: usize, recipient: &Rec
     }
 }
 
-fn set(outcomes: &mut [Option<Outcome>], n: usize, outcome: Outcome) {
+pub(crate) fn set(outcomes: &mut [Option<Outcome>], n: usize, outcome: Outcome) {
     if let Some(slot) = outcomes.get_mut(n) {
         *slot = Some(outcome);
     }
@@ -261,44 +262,6 @@ async fn resolve_aliases(context: &Arc<Context>, entry: &mut Entry) -> Result<()
             .await?;
     }
     Ok(())
-}
-
-/// Hands the remote recipients to their next hops, and waits for what comes of them. `true` when
-/// the entry was parked instead: its next hop has enough to do.
-async fn relay(
-    context: &Arc<Context>,
-    entry: &Arc<Entry>,
-    remotes: Vec<(usize, Address)>,
-    outcomes: &mut [Option<Outcome>],
-) -> bool {
-    let mut groups: HashMap<NextHop, Vec<(usize, Address)>> = HashMap::new();
-    for (n, address) in remotes {
-        let hop = context.options().next_hop(address.domain());
-        groups.entry(hop).or_default().push((n, address));
-    }
-    let mut pending = Vec::new();
-    let alone = groups.len() == 1 && outcomes.iter().all(Option::is_none);
-    for (hop, members) in groups {
-        let destination = context.destination(&hop);
-        // A slow server must not take up every place: what would wait long waits outside.
-        match destination.admit(context, &entry.queue_id, alone) {
-            Admission::Admitted => {}
-            Admission::Full => continue,
-            Admission::Parked => return true,
-        }
-        for batch in members.chunks(context.options().destination_recipient_limit.max(1)) {
-            let paths = batch.iter().map(|(_, address)| address.clone()).collect();
-            let done = destination.submit(context, Arc::clone(entry), paths);
-            pending.push((batch.iter().map(|(n, _)| *n).collect::<Vec<_>>(), done));
-        }
-    }
-    for (members, done) in pending {
-        let Ok(results) = done.await else { continue };
-        for (n, outcome) in members.into_iter().zip(results) {
-            set(outcomes, n, outcome);
-        }
-    }
-    false
 }
 
 /// For the log: what the next hop is when nobody has answered.

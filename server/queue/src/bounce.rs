@@ -98,7 +98,7 @@ impl Notice<'_> {
     fn compose(&self, context: &Context) -> Result<(Entry, Body), WriteError> {
         let now = context.clock.now();
         let queue_id = QueueId::generate(std::time::SystemTime::now()).map_err(random)?;
-        let (text, body_type) = self.text(context, &queue_id, now)?;
+        let (text, body_type) = self.text(context, &queue_id, now);
         let mut staging = context.store.stage();
         staging.write(&text)?;
         info!(queue_id = %self.entry.queue_id, notice = %queue_id, to = %self.to, "sender is notified");
@@ -129,15 +129,10 @@ impl Notice<'_> {
     }
 
     /// The notice's bytes, and what they are made of.
-    fn text(
-        &self,
-        context: &Context,
-        queue_id: &QueueId,
-        now: i64,
-    ) -> Result<(Vec<u8>, BodyType), WriteError> {
+    fn text(&self, context: &Context, queue_id: &QueueId, now: i64) -> (Vec<u8>, BodyType) {
         let options = context.options();
-        let original = self.original(context)?;
-        let whole = self.entry.size <= options.bounce_size_limit;
+        let (original, read) = self.original(context);
+        let whole = read && self.entry.size <= options.bounce_size_limit;
         let recipients: Vec<_> = self
             .named
             .iter()
@@ -165,7 +160,7 @@ impl Notice<'_> {
         } else {
             BodyType::SevenBit
         };
-        Ok((report.compose(), body_type))
+        (report.compose(), body_type)
     }
 
     fn report<'a>(&'a self, named: &(&'a Recipient, &'a Outcome), now: i64) -> RecipientReport<'a> {
@@ -195,16 +190,23 @@ impl Notice<'_> {
         }
     }
 
-    /// The message, or as much of it as the header takes.
-    fn original(&self, context: &Context) -> Result<Vec<u8>, WriteError> {
+    /// The message, or as much of it as the header takes; and whether it could be read. The sender
+    /// is told also when it cannot.
+    fn original(&self, context: &Context) -> (Vec<u8>, bool) {
         let limit = context
             .options()
             .bounce_size_limit
             .max(Report::MAX_HEADER as u64);
         let mut original = Vec::from(self.entry.prefix.as_bytes());
-        let body = context.spool.body(&self.entry.queue_id)?;
-        body.take(limit).read_to_end(&mut original)?;
-        Ok(original)
+        let read = (|| -> Result<(), WriteError> {
+            let body = context.spool.body(&self.entry.queue_id)?;
+            body.take(limit).read_to_end(&mut original)?;
+            Ok(())
+        })();
+        if let Err(error) = &read {
+            warn!(queue_id = %self.entry.queue_id, %error, "message cannot be read for the notice");
+        }
+        (original, read.is_ok())
     }
 }
 

@@ -1,31 +1,28 @@
-//! One next hop: the work that waits for it, and the connections that do it.
+//! One next hop: the work that waits for it, and how many connections do it.
 //!
-//! Each connection is a task that takes one job after the other, waits a moment for more, and says
-//! goodbye. So connections are reused without a cache, and their number bounds itself.
+//! It begins with a few connections; as long as all goes well there are more and more, up to the
+//! limit. A server that refuses one while it keeps others takes no more at once, and is given no
+//! more; when it refuses the last one it is left alone for a while.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use facteur_address::Address;
 use facteur_smtp::{client::Message, command};
 use facteur_spool::{BodyType, Entry, QueueId};
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, oneshot},
-    time::timeout,
-};
-use tracing::{Instrument, debug, info_span};
+use tokio::sync::{Notify, oneshot};
+use tracing::{Instrument, info_span};
 
 use crate::{
     NextHop, Options,
     attempt::Context,
     outcome::Outcome,
-    resolve,
     scheduler::Command,
-    session::{OpenError, Session},
+    session::{After, Session},
     settle::SpoolBody,
+    worker::Worker,
 };
 
 /// A message for some recipients at one next hop.
@@ -33,26 +30,35 @@ use crate::{
 pub(crate) struct Job {
     entry: Arc<Entry>,
     forward_paths: Vec<Address>,
+    /// In the same order.
+    outcomes: Vec<Option<Outcome>>,
     done: oneshot::Sender<Vec<Outcome>>,
 }
 
 /// A next hop in use. It is forgotten when nobody uses it and nothing is known against it.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    hop: NextHop,
+    pub(crate) hop: NextHop,
     state: Mutex<State>,
-    work: Notify,
+    pub(crate) work: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    jobs: VecDeque<Job>,
+/// How many connections there are at first (Postfix's initial_destination_concurrency).
+const INITIAL_CONCURRENCY: usize = 5;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) jobs: VecDeque<Job>,
     /// Entries that come back when there is room.
     parked: VecDeque<QueueId>,
     /// Connections, or tasks about to make one.
-    workers: usize,
+    pub(crate) workers: usize,
     /// Those that wait for a job.
-    waiting: usize,
+    pub(crate) waiting: usize,
+    /// How many workers the peer is believed to bear.
+    concurrency: usize,
+    /// Messages sent since that number changed.
+    successes: usize,
     /// Nothing is tried before then: the last attempt to connect failed.
     dead: Option<(i64, Outcome)>,
 }
@@ -68,9 +74,10 @@ pub(crate) enum Admission {
     Parked,
 }
 
-/// How many jobs may wait for one next hop.
+/// How many jobs may wait for one next hop: enough to keep its connections busy, and few enough
+/// that a handful of servers that do not answer leave room for the others.
 fn backlog_limit(options: &Options) -> usize {
-    (options.message_active_limit / 2)
+    (options.message_active_limit / 8)
         .max(options.destination_concurrency_limit)
         .max(1)
 }
@@ -79,12 +86,20 @@ impl Destination {
     pub(crate) fn new(hop: NextHop) -> Self {
         Self {
             hop,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                parked: VecDeque::new(),
+                workers: 0,
+                waiting: 0,
+                concurrency: INITIAL_CONCURRENCY,
+                successes: 0,
+                dead: None,
+            }),
             work: Notify::new(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,37 +149,76 @@ impl Destination {
         }
         let job = Job {
             entry,
+            outcomes: vec![None; forward_paths.len()],
             forward_paths,
             done,
         };
         let mut state = self.state();
         if let Some((until, outcome)) = &state.dead {
             if *until > context.clock.now() {
-                job.finish_all(outcome);
+                job.finish(outcome);
                 return outcomes;
             }
             state.dead = None;
         }
         state.jobs.push_back(job);
-        let limit = context.options().destination_concurrency_limit.max(1);
-        if state.jobs.len() > state.waiting && state.workers < limit {
-            state.workers += 1;
-            let worker = Worker {
-                destination: Arc::clone(self),
-                session: None,
-                permit: None,
-            };
-            let span = info_span!("relay", next_hop = %self.hop);
-            // A stopped queue drops its context, and its connections end.
-            context.spawn(worker.run(Arc::downgrade(context)).instrument(span));
+        if state.jobs.len() > state.waiting && state.has_room(context) {
+            self.hire(context, &mut state);
         } else {
             self.work.notify_one();
         }
         outcomes
     }
 
+    /// One more connection.
+    fn hire(self: &Arc<Self>, context: &Arc<Context>, state: &mut State) {
+        state.workers += 1;
+        let worker = Worker::new(Arc::clone(self));
+        let span = info_span!("relay", next_hop = %self.hop);
+        // A stopped queue drops its context, and its connections end.
+        context.spawn(worker.run(Arc::downgrade(context)).instrument(span));
+    }
+
+    /// A connection came about and a message was handed over: when as many were as there may be
+    /// connections, there may be one more.
+    pub(crate) fn succeeded(self: &Arc<Self>, context: &Arc<Context>) {
+        let mut state = self.state();
+        state.successes += 1;
+        if state.successes < state.concurrency {
+            return;
+        }
+        let limit = context.options().destination_concurrency_limit.max(1);
+        state.successes = 0;
+        state.concurrency = (state.concurrency + 1).min(limit);
+        if state.jobs.len() > state.waiting && state.has_room(context) {
+            self.hire(context, &mut state);
+        }
+    }
+
+    /// No connection came about for `job`. Says whether the worker goes on.
+    ///
+    /// While there are others the peer may only have had enough of us: then they do the work.
+    pub(crate) fn refused(&self, context: &Context, job: Job, outcome: &Outcome) -> bool {
+        let temporary = matches!(outcome, Outcome::Delayed(_));
+        if temporary && !context.is_stopping() {
+            let mut state = self.state();
+            if state.workers > 1 {
+                state.workers -= 1;
+                state.concurrency = state.workers;
+                state.successes = 0;
+                state.jobs.push_front(job);
+                self.work.notify_one();
+                return false;
+            }
+        }
+        let until = context.clock.now() + context.options().minimal_backoff_time;
+        job.finish(outcome);
+        self.give_up(context, outcome, temporary.then_some(until));
+        true
+    }
+
     /// The next job. When few are left, parked entries are called back.
-    fn take(&self, context: &Context) -> Option<Job> {
+    pub(crate) fn take(&self, context: &Context) -> Option<Job> {
         let mut state = self.state();
         let job = state.jobs.pop_front();
         let limit = backlog_limit(&context.options());
@@ -183,6 +237,7 @@ impl Destination {
         let (jobs, parked) = {
             let mut state = self.state();
             state.dead = dead_until.map(|until| (until, outcome.clone()));
+            (state.concurrency, state.successes) = (INITIAL_CONCURRENCY, 0);
             (
                 std::mem::take(&mut state.jobs),
                 std::mem::take(&mut state.parked),
@@ -192,174 +247,64 @@ impl Destination {
             let _ = context.scheduler.send(Command::Now(id));
         }
         for job in jobs {
-            job.finish_all(outcome);
+            job.finish(outcome);
         }
     }
 }
 
+impl State {
+    /// Whether there may be one more connection.
+    fn has_room(&self, context: &Context) -> bool {
+        let limit = context.options().destination_concurrency_limit;
+        self.workers < self.concurrency.min(limit).max(1)
+    }
+}
+
 impl Job {
-    fn finish(self, outcomes: Vec<Outcome>) {
+    /// Tells what came of it; of whom nothing is known, `otherwise`.
+    pub(crate) fn finish(self, otherwise: &Outcome) {
+        let outcomes = self.outcomes.into_iter();
+        let outcomes = outcomes.map(|outcome| outcome.unwrap_or_else(|| otherwise.clone()));
         // Nobody waits for it any more when the queue stops.
-        let _ = self.done.send(outcomes);
+        let _ = self.done.send(outcomes.collect());
     }
 
-    fn finish_all(self, outcome: &Outcome) {
-        let outcomes = vec![outcome.clone(); self.forward_paths.len()];
-        self.finish(outcomes);
+    /// Who may still get it.
+    fn left(&self) -> impl Iterator<Item = usize> {
+        let outcomes = self.outcomes.iter().enumerate();
+        let left = outcomes.filter(|(_, o)| matches!(o, None | Some(Outcome::Delayed(_))));
+        left.map(|(n, _)| n)
     }
 
-    fn message(&self) -> Message {
+    /// Whether nobody is left who may still get it.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.left().next().is_none()
+    }
+
+    /// Sends it to who may still get it.
+    pub(crate) async fn send(&mut self, context: &Arc<Context>, session: &mut Session) -> After {
+        let left: Vec<usize> = self.left().collect();
+        let paths = left.iter().filter_map(|n| self.forward_paths.get(*n));
+        let message = self.message(paths.cloned().collect());
+        let mut body = SpoolBody::new(context, &self.entry);
+        let sent = session.send(message, &mut body).await;
+        for (n, outcome) in left.into_iter().zip(sent.outcomes) {
+            if let Some(slot) = self.outcomes.get_mut(n) {
+                *slot = Some(outcome);
+            }
+        }
+        sent.after
+    }
+
+    fn message(&self, forward_paths: Vec<Address>) -> Message {
         Message {
             reverse_path: Address::parse(&self.entry.reverse_path).ok(),
-            forward_paths: self.forward_paths.clone(),
+            forward_paths,
             size: self.entry.size + self.entry.prefix.len() as u64,
             body: match self.entry.body_type {
                 BodyType::SevenBit => command::BodyType::SevenBit,
                 BodyType::EightBitMime => command::BodyType::EightBitMime,
             },
         }
-    }
-}
-
-/// A connection, or the want of one.
-struct Worker {
-    destination: Arc<Destination>,
-    session: Option<Session>,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Worker {
-    async fn run(mut self, context: Weak<Context>) {
-        loop {
-            let Some(job) = self.next_job(&context).await else {
-                break;
-            };
-            let Some(context) = context.upgrade() else {
-                break;
-            };
-            self.work(&context, job).await;
-        }
-        if let Some(session) = self.session.take() {
-            session.quit().await;
-        }
-    }
-
-    /// The next job; `None` when there was none for a while, and this worker is no longer counted.
-    async fn next_job(&mut self, context: &Weak<Context>) -> Option<Job> {
-        let destination = Arc::clone(&self.destination);
-        loop {
-            let linger = {
-                let context = context.upgrade()?;
-                if let Some(job) = destination.take(&context) {
-                    return Some(job);
-                }
-                let keep = self.session.is_some() && !context.is_stopping();
-                if keep {
-                    context.options().connection_cache_time
-                } else {
-                    Duration::ZERO
-                }
-            };
-            let notified = destination.work.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            {
-                let mut state = destination.state();
-                if !state.jobs.is_empty() {
-                    continue;
-                }
-                if linger.is_zero() {
-                    state.workers -= 1;
-                    return None;
-                }
-                state.waiting += 1;
-            }
-            let ended = self.wait(linger, notified).await;
-            let mut state = destination.state();
-            state.waiting -= 1;
-            if ended && state.jobs.is_empty() {
-                state.workers -= 1;
-                return None;
-            }
-        }
-    }
-
-    /// Waits for work; says whether there was none.
-    async fn wait(&mut self, linger: Duration, notified: impl Future<Output = ()>) -> bool {
-        let Some(session) = &mut self.session else {
-            return true;
-        };
-        let closed = tokio::select! {
-            () = notified => return false,
-            closed = timeout(linger, session.closed()) => closed.is_ok(),
-        };
-        if closed {
-            self.session = None;
-        }
-        true
-    }
-
-    async fn work(&mut self, context: &Arc<Context>, job: Job) {
-        if self.permit.is_none() {
-            self.permit = Arc::clone(&context.connections).acquire_owned().await.ok();
-        }
-        for _ in 0..2 {
-            if self.session.is_none() {
-                match self.open(context).await {
-                    Ok(session) => self.session = Some(session),
-                    Err(outcome) => return self.cannot_connect(context, job, &outcome),
-                }
-            }
-            let Some(session) = &mut self.session else {
-                break;
-            };
-            let mut body = SpoolBody::new(context, &job.entry);
-            let sent = session.send(job.message(), &mut body).await;
-            let reused_in_vain = sent.untouched && session.is_used();
-            if !session.is_idle() {
-                self.session = None;
-            }
-            if reused_in_vain {
-                // The peer had hung up on an idle connection.
-                continue;
-            }
-            return job.finish(sent.outcomes);
-        }
-        job.finish_all(&Outcome::delayed("4.4.2", "peer closes every connection"));
-    }
-
-    fn cannot_connect(&self, context: &Arc<Context>, job: Job, outcome: &Outcome) {
-        debug!(reason = %outcome.status().text, "no connection");
-        let temporary = matches!(outcome, Outcome::Delayed(_));
-        let until = context.clock.now() + context.options().minimal_backoff_time;
-        job.finish_all(outcome);
-        self.destination
-            .give_up(context, outcome, temporary.then_some(until));
-    }
-
-    /// Tries one address after the other.
-    async fn open(&self, context: &Arc<Context>) -> Result<Session, Outcome> {
-        let hop = &self.destination.hop;
-        let candidates = resolve::candidates(hop, &context.options(), &context.dns).await?;
-        let mut last = Outcome::delayed("4.4.1", format!("no address of {hop} to connect to"));
-        for candidate in &candidates {
-            let tls = Some(&context.tls);
-            let mut opened = Session::open(candidate, hop.dialect, &context.options(), tls).await;
-            if let Err(OpenError::Tls(why)) = &opened {
-                debug!(
-                    host = candidate.host,
-                    why, "TLS failed; connecting again in clear"
-                );
-                opened = Session::open(candidate, hop.dialect, &context.options(), None).await;
-            }
-            match opened {
-                Ok(session) => return Ok(session),
-                Err(OpenError::Loop(outcome)) => return Err(outcome),
-                Err(OpenError::Unusable(outcome)) => last = outcome,
-                Err(OpenError::Tls(why)) => last = Outcome::delayed("4.7.0", why),
-            }
-            debug!(host = candidate.host, reason = %last.status().text, "server passed over");
-        }
-        Err(last)
     }
 }

@@ -15,12 +15,14 @@ mod next_hop;
 mod options;
 mod outcome;
 mod queue;
+mod relay;
 mod resolve;
 mod schedule;
 mod scheduler;
 mod session;
 mod settle;
 mod tls;
+mod worker;
 
 pub use clock::{Clock, SystemClock};
 pub use next_hop::{NextHop, NextHopError, Pattern, Target};

@@ -5,9 +5,9 @@ use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
 use facteur_address::Address;
-use facteur_delivery::{Arrived, LocalRecipient, Outcome as Delivery};
+use facteur_delivery::{Arrived, LocalRecipient, Outcome as Delivery, SaveLog};
 use facteur_directory::AccountRecord;
-use facteur_spool::{Change, Entry, SpoolError};
+use facteur_spool::{Change, Entry, RecipientState, SpoolError, Status};
 use facteur_store::{Batch, Body, Store, StoreError};
 use tracing::warn;
 
@@ -92,19 +92,35 @@ fn plan_and_commit(
         .deliverer
         .load()
         .plan(&arrived, &recipients, &mut batch);
-    let done = recipients
-        .iter()
-        .zip(&deliveries)
-        .filter(|(_, d)| **d == Delivery::Delivered);
-    let strike = Change::strike(done.map(|(recipient, _)| recipient.delivery));
-    if !strike.is_empty() {
-        batch.updates.push((entry.queue_id.clone(), strike));
-        context.store.commit(batch)?;
+    let change = states(&recipients, &deliveries);
+    if !change.is_empty() {
+        batch.updates.push((entry.queue_id.clone(), change));
+        let saved = SaveLog::new(&arrived, &batch);
+        saved.write(&context.store.commit(batch)?);
     }
     let outcomes = locals.iter().zip(deliveries);
     Ok(outcomes
         .map(|(local, delivery)| (local.n, outcome(delivery)))
         .collect())
+}
+
+/// What is known once the batch is committed. One who is refused is so for good: what the scripts
+/// before the refusal have filed or sent is in the batch too, and is not to be done again.
+fn states(recipients: &[LocalRecipient], deliveries: &[Delivery]) -> Change {
+    let mut change = Change::default();
+    for (recipient, delivery) in recipients.iter().zip(deliveries) {
+        let state = match delivery {
+            Delivery::Delivered => RecipientState::Done,
+            Delivery::Rejected { .. } => RecipientState::Failed(refused()),
+            Delivery::OverQuota { .. } | Delivery::Deferred { .. } => continue,
+        };
+        change.recipients.push((recipient.delivery, state));
+    }
+    change
+}
+
+fn refused() -> Status {
+    status("5.7.1", "refused by the recipient's mail filter")
 }
 
 /// A body of the store's, from the spool.
@@ -142,7 +158,7 @@ fn outcome(delivery: Delivery) -> Outcome {
     match delivery {
         Delivery::Delivered => Outcome::Delivered(status("2.1.5", "delivered")),
         Delivery::Rejected { reason } => Outcome::Failed {
-            status: status("5.7.1", "refused by the recipient's mail filter"),
+            status: refused(),
             reason: Some(reason),
         },
         Delivery::OverQuota { temporary: true } => Outcome::delayed("4.2.2", "mailbox is full"),

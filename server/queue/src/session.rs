@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -41,6 +41,7 @@ pub(crate) struct Session {
     /// `host[address]:port`, for the log and `Remote-MTA`.
     relay: String,
     used: bool,
+    since: Instant,
 }
 
 /// Why no session came about.
@@ -59,9 +60,20 @@ pub(crate) enum OpenError {
 pub(crate) struct Sent {
     /// For each recipient.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The connection was gone before the peer said anything of this message: sending it again
-    /// cannot double it.
-    pub(crate) untouched: bool,
+    /// What may be done at once for those who were delayed.
+    pub(crate) after: After,
+}
+
+/// What may be done at once for those whom a session delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The session had been used before, and the peer ended it ahead of the message: another one
+    /// with the same server may do.
+    Reconnect,
+    /// Another server may do.
+    NextHost,
+    /// Nothing: the peer may have taken the message without our hearing of it.
+    Nothing,
 }
 
 /// In clear or through TLS.
@@ -99,6 +111,7 @@ impl Session {
             client: Client::new(dialect, options.hostname.as_str()),
             relay,
             used: false,
+            since: Instant::now(),
         };
         session.until_ready().await?;
         if dialect == Dialect::Smtp
@@ -131,9 +144,11 @@ impl Session {
         self.client.is_idle()
     }
 
-    /// Whether a message was sent already.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used
+    /// Whether it has lasted long enough: a better server may be back, or the DNS may say
+    /// something else (Postfix's smtp_connection_reuse_time_limit).
+    pub(crate) fn is_old(&self) -> bool {
+        const LONGEST: Duration = Duration::from_secs(300);
+        self.since.elapsed() >= LONGEST
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {
@@ -197,41 +212,56 @@ impl Session {
         let reused = std::mem::replace(&mut self.used, true);
         let recipients = message.forward_paths.len();
         self.client.send(message);
-        let mut heard = false;
+        let (mut wanted, mut ended) = (false, false);
         let why = loop {
             match self.step().await {
                 Ok(Event::BodyWanted) => {
-                    heard = true;
+                    wanted = true;
                     if let Err(error) = self.send_body(body).await {
                         // The peer may have said why before it hung up.
                         if let Ok(Event::Finished(outcomes)) = self.step().await {
-                            return self.sent(&outcomes);
+                            return self.sent(&outcomes, After::NextHost);
                         }
                         break error.to_string();
                     }
+                    ended = true;
                 }
-                Ok(Event::Finished(outcomes)) => return self.sent(&outcomes),
+                Ok(Event::Finished(outcomes)) => {
+                    // It may be about to hang up ("too many messages").
+                    let anew = reused && !wanted && !self.client.is_idle();
+                    return self.sent(
+                        &outcomes,
+                        if anew {
+                            After::Reconnect
+                        } else {
+                            After::NextHost
+                        },
+                    );
+                }
                 Ok(_) => break "peer closed the connection".to_owned(),
                 Err(error) => break error.to_string(),
             }
         };
-        let lost = self.client.lost(&why);
-        let untouched = reused && !heard;
-        let outcomes = match lost {
-            Some(outcomes) => self.outcomes(&outcomes),
-            None => vec![Outcome::delayed("4.4.2", why); recipients],
+        let after = if ended {
+            After::Nothing
+        } else if reused && !wanted {
+            After::Reconnect
+        } else {
+            After::NextHost
         };
-        let untouched = untouched && outcomes.iter().all(|o| o.status().remote.is_none());
-        Sent {
-            outcomes,
-            untouched,
+        match self.client.lost(&why) {
+            Some(outcomes) => self.sent(&outcomes, after),
+            None => Sent {
+                outcomes: vec![Outcome::delayed("4.4.2", why); recipients],
+                after,
+            },
         }
     }
 
-    fn sent(&self, outcomes: &[client::Outcome]) -> Sent {
+    fn sent(&self, outcomes: &[client::Outcome], after: After) -> Sent {
         Sent {
             outcomes: self.outcomes(outcomes),
-            untouched: false,
+            after,
         }
     }
 

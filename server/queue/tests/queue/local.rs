@@ -1,5 +1,10 @@
 //! Recipients that are here.
 
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
 use facteur_spool::{Destination, RecipientState};
 
 use crate::{
@@ -84,4 +89,71 @@ async fn directory_that_is_down_delays_and_never_refuses() {
     world.until(|spooled| spooled.is_empty()).await;
     queue.stop(GRACE).await;
     assert_eq!(world.inbox().len(), 1);
+}
+
+#[tokio::test]
+async fn refusal_does_not_undo_what_a_script_before_it_filed() {
+    let mut world = World::new();
+    let before = world.dir.path().join("before.sieve");
+    let copy = "require [\"fileinto\", \"copy\"]; fileinto :copy \"INBOX\";";
+    std::fs::write(&before, copy).unwrap();
+    world.delivery.sieve.before = vec![before];
+    let alice = world.alice();
+    alice
+        .put_script("main", b"require \"reject\"; reject \"no thanks\";")
+        .unwrap();
+    alice.set_active_script(Some("main")).unwrap();
+    let peer = Peer::start(Manner::default()).await;
+    let mut options = world.relaying_to(&peer);
+    options.double_bounce_recipient = None;
+    let queue = world.queue(options);
+    world.send(&["alice@here.test"]);
+    let mut peer = peer;
+    let notice = peer.next().await;
+    assert!(notice.data.contains("no thanks"), "{}", notice.data);
+    queue.stop(GRACE).await;
+    assert_eq!(world.spooled(), []);
+    assert_eq!(world.inbox().len(), 1);
+}
+
+/// What is logged, by every test of this program.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn delivery_from_the_queue_writes_a_save_line() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let mut world = World::new();
+    let queue = world.queue(world.options());
+    let id = world.send(&["alice@here.test"]);
+    world.until(|spooled| spooled.is_empty()).await;
+    queue.stop(GRACE).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let save = log
+        .lines()
+        .find(|line| line.contains("mail_log") && line.contains(&format!("queue_id={id}")));
+    let save = save.unwrap_or_else(|| panic!("{log}"));
+    for field in [
+        "user=\"alice@here.test\"",
+        "event=\"save\"",
+        "mailbox=INBOX",
+        "uid=1",
+    ] {
+        assert!(save.contains(field), "{field}: {save}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     world::{GRACE, World},
 };
 
-fn asking(world: &World, dns: &Dns, port: u16) -> Options {
+pub(crate) fn asking(world: &World, dns: &Dns, port: u16) -> Options {
     let mut options = world.options();
     options.nameservers = dns.nameservers();
     options.port = port;

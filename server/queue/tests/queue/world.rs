@@ -19,7 +19,7 @@ use facteur_model::{AccountId, AccountSpec, Guid, MailboxName};
 use facteur_queue::{Clock, Options, Parts, Queue};
 use facteur_runtime::Bridge;
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
-use facteur_store::{Batch, Store};
+use facteur_store::{Account, Batch, Store};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -101,6 +101,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) directory: Memory,
+    pub(crate) delivery: facteur_delivery::Options,
     next: AtomicI64,
 }
 
@@ -129,6 +130,7 @@ impl World {
                 now: watch::channel(START).0,
             }),
             directory,
+            delivery: facteur_delivery::Options::default(),
             next: AtomicI64::new(0),
             dir,
         }
@@ -159,7 +161,7 @@ impl World {
             bridge: Bridge::new(4),
             router: Router::new(Arc::clone(&directory), "+"),
             directory,
-            deliverer: Deliverer::new(self.store.clone(), facteur_delivery::Options::default()),
+            deliverer: Deliverer::new(self.store.clone(), self.delivery.clone()),
             clock: self.clock.clone(),
         };
         Queue::start(parts, options).unwrap()
@@ -233,16 +235,21 @@ impl World {
         waited.unwrap_or_else(|_| panic!("spool: {:#?}", self.spooled()))
     }
 
-    /// The messages in alice's INBOX.
-    pub(crate) fn inbox(&self) -> Vec<String> {
-        use std::io::Read as _;
-        use std::os::unix::fs::FileExt as _;
+    /// Alice's account.
+    pub(crate) fn alice(&self) -> Account {
         let spec = AccountSpec {
             id: AccountId::new("alice@here.test"),
             home: self.dir.path().join("alice"),
             quota: facteur_model::QuotaLimits::default(),
         };
-        let account = self.store.account(&spec).unwrap();
+        self.store.account(&spec).unwrap()
+    }
+
+    /// The messages in alice's INBOX.
+    pub(crate) fn inbox(&self) -> Vec<String> {
+        use std::io::Read as _;
+        use std::os::unix::fs::FileExt as _;
+        let account = self.alice();
         let mailbox = account.open(&MailboxName::parse("INBOX").unwrap()).unwrap();
         let snapshot = mailbox.snapshot();
         let texts = snapshot.iter().map(|message| {

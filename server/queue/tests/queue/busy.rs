@@ -1,0 +1,84 @@
+//! Servers that are slow, few of connections, or dead: nobody else waits for them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use facteur_queue::{NextHop, Options, Pattern};
+
+use crate::{
+    peer::{Manner, Peer},
+    world::{GRACE, World},
+};
+
+/// A server that lets everyone connect and never says a word.
+struct Silent(std::net::TcpListener);
+
+impl Silent {
+    fn start() -> Self {
+        Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    /// Makes it the server of `silent.test`.
+    fn serve(&self, options: &mut Options) {
+        let port = self.0.local_addr().unwrap().port();
+        let hop = NextHop::parse_transport(&format!("smtp:[127.0.0.1]:{port}")).unwrap();
+        let silent: Pattern = "silent.test".parse().unwrap();
+        options.transports.push((silent, hop));
+    }
+}
+
+#[tokio::test]
+async fn server_that_takes_one_connection_gets_everything_through_it() {
+    let greetings = AtomicUsize::new(0);
+    let manner = Manner::scripted(move |line| {
+        let more = line == "GREETING" && greetings.fetch_add(1, Ordering::SeqCst) > 0;
+        more.then(|| "421 4.7.0 too many connections\r\n".to_owned())
+    });
+    let (mut world, mut peer) = (World::new(), Peer::start(manner).await);
+    let queue = world.queue(world.relaying_to(&peer));
+    for _ in 0..40 {
+        world.send(&["b@far.test"]);
+    }
+    for _ in 0..40 {
+        assert_eq!(peer.next().await.connection, 0);
+    }
+    queue.stop(GRACE).await;
+    assert_eq!(world.spooled(), []);
+}
+
+#[tokio::test]
+async fn silent_server_with_a_long_backlog_holds_nobody_else_up() {
+    let (mut world, mut peer) = (World::new(), Peer::start(Manner::default()).await);
+    let silent = Silent::start();
+    let mut options = world.relaying_to(&peer);
+    silent.serve(&mut options);
+    options.message_active_limit = 16;
+    options.destination_concurrency_limit = 2;
+    let queue = world.queue(options);
+    for _ in 0..100 {
+        world.send(&["b@silent.test"]);
+    }
+    for _ in 0..5 {
+        world.send(&["c@far.test"]);
+        assert_eq!(peer.next().await.rcpts, ["RCPT TO:<c@far.test>"]);
+    }
+    drop(silent);
+    queue.stop(GRACE).await;
+}
+
+#[tokio::test]
+async fn recipient_who_has_it_is_struck_off_while_another_server_is_waited_for() {
+    let (mut world, mut peer) = (World::new(), Peer::start(Manner::default()).await);
+    let silent = Silent::start();
+    let mut options = world.relaying_to(&peer);
+    silent.serve(&mut options);
+    let queue = world.queue(options);
+    world.send(&["b@silent.test", "c@far.test"]);
+    peer.next().await;
+    let waiting = world
+        .until(|spooled| spooled[0].recipients.len() == 1)
+        .await;
+    assert_eq!(waiting[0].recipients[0].forward_path, "b@silent.test");
+    assert_eq!(waiting[0].attempts, 0);
+    drop(silent);
+    queue.stop(GRACE).await;
+}
