@@ -27,12 +27,13 @@ pub enum MailboxNameError {
 impl MailboxName {
     /// The separator between levels.
     pub const SEPARATOR: char = '/';
-    /// Longest name, in bytes of UTF-8.
-    pub const MAX_LEN: usize = 4096;
-    /// Longest level, in bytes of UTF-8 (its modified UTF-7 must fit a file name).
-    pub const MAX_LEVEL_LEN: usize = 80;
+    /// Longest name, in bytes as the disk has it (modified UTF-7): with the account's home and a
+    /// message's file name it must fit a path.
+    pub const MAX_LEN: usize = 3072;
+    /// Longest level, in bytes as the disk has it: it must fit a file name.
+    pub const MAX_LEVEL_LEN: usize = 255;
     /// Most levels.
-    pub const MAX_LEVELS: usize = 20;
+    pub const MAX_LEVELS: usize = 64;
 
     /// The mailbox every account has.
     pub fn inbox() -> Self {
@@ -44,7 +45,8 @@ impl MailboxName {
     /// # Errors
     /// [`MailboxNameError`] says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, MailboxNameError> {
-        if text.len() > Self::MAX_LEN {
+        // Nothing so long fits, whatever it is made of: no need to count.
+        if text.len() > 2 * Self::MAX_LEN {
             return Err(MailboxNameError::TooLong);
         }
         if text.chars().any(char::is_control) {
@@ -54,8 +56,10 @@ impl MailboxName {
         if levels.iter().any(|level| level.is_empty()) {
             return Err(MailboxNameError::EmptyLevel);
         }
+        let encoded = levels.iter().map(|level| encoded_len(level));
         if levels.len() > Self::MAX_LEVELS
-            || levels.iter().any(|level| level.len() > Self::MAX_LEVEL_LEN)
+            || encoded.clone().any(|len| len > Self::MAX_LEVEL_LEN)
+            || encoded.sum::<usize>() + levels.len() - 1 > Self::MAX_LEN
         {
             return Err(MailboxNameError::TooLong);
         }
@@ -101,6 +105,24 @@ impl MailboxName {
             .strip_prefix(&*other.0)
             .is_some_and(|rest| rest.starts_with(Self::SEPARATOR))
     }
+}
+
+/// The length of a level in modified UTF-7 (RFC 3501 §5.1.3), in bytes: `&` takes two, a run of
+/// what is not printable US-ASCII its UTF-16 in base64 between two marks.
+fn encoded_len(level: &str) -> usize {
+    let mut len = 0;
+    let mut units = 0;
+    let run = |units: &mut usize| match std::mem::take(units) {
+        0 => 0,
+        units => (units * 16).div_ceil(6) + 2,
+    };
+    for c in level.chars() {
+        match c {
+            ' '..='~' => len += run(&mut units) + if c == '&' { 2 } else { 1 },
+            c => units += c.len_utf16(),
+        }
+    }
+    len + run(&mut units)
 }
 
 impl fmt::Display for MailboxName {

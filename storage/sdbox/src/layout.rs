@@ -194,6 +194,36 @@ mod tests {
         }
     }
 
+    /// A folder of Dovecot's with a name of more than 80 bytes was not shown at all.
+    #[test]
+    fn longest_names_fit_a_file_name() {
+        for long in [
+            "x".repeat(255),
+            "&".repeat(127),
+            "é".repeat(94),
+            "é&".repeat(36),
+            "日本".repeat(47),
+            "𝄞a".repeat(25),
+        ] {
+            let name = MailboxName::parse(&long).unwrap();
+            let home = tempfile::tempdir().unwrap();
+            let layout = Layout::new(home.path());
+            std::fs::create_dir_all(layout.mails(&name)).unwrap();
+            let found = layout.folders(&Disk::real()).unwrap();
+            assert_eq!(found.len(), 1, "{long}");
+            assert_eq!(found[0].name, name);
+            let longer = long.repeat(2);
+            assert!(facteur_utf7::encode(&longer).len() > MailboxName::MAX_LEVEL_LEN);
+            assert!(MailboxName::parse(&longer).is_err(), "{longer}");
+        }
+        // The count is exactly what is written.
+        for at in 80..=130 {
+            let name = "aé&日".repeat(at / 4) + &"é".repeat(at % 4);
+            let fits = facteur_utf7::encode(&name).len() <= MailboxName::MAX_LEVEL_LEN;
+            assert_eq!(MailboxName::parse(&name).is_ok(), fits, "{name}");
+        }
+    }
+
     #[test]
     fn folders_with_names_that_dovecot_spells_are_found() {
         let home = tempfile::tempdir().unwrap();
