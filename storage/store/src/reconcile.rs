@@ -3,9 +3,9 @@
 //! The files are right. A file without a row was delivered and its row not written; a row without a
 //! file was expunged (or a commit was undone) and its row not removed.
 
-use std::{collections::BTreeMap, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, io, path::Path, time::SystemTime};
 
-use facteur_disk::Disk;
+use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Details, Index, MessageRow, Parts, Transaction};
 use facteur_model::{Flags, Guid, InternalDate, MailboxName, ModSeq, Uid, UidSet};
 use facteur_sdbox::{Layout, MessageFile, Metadata};
@@ -106,17 +106,17 @@ fn adopt(
     uid: Uid,
     modseq: ModSeq,
 ) -> Result<Option<MessageRow>, StoreError> {
-    let opened = MessageFile::open(disk, path).and_then(|file| {
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    });
-    let (file, metadata) = match opened {
+    let (file, metadata) = match open(disk, path) {
         Ok(opened) => opened,
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             tracing::error!(path = %path.display(), %error, "message file is damaged and left out");
             return Ok(None);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            // It may be readable again soon: to leave it out would take it from clients for good.
+            tracing::error!(path = %path.display(), %error, "message file cannot be read");
+            return Err(error.into());
+        }
     };
     let modified = file.modified()?;
     let Metadata {
@@ -151,4 +151,14 @@ fn adopt(
         transaction.add_delivery(delivery, mailbox, uid, now)?;
     }
     Ok(Some(row))
+}
+
+/// Opens a message's file. A folder, a pipe or a link of such a name is no message.
+fn open(disk: &Disk, path: &Path) -> io::Result<(MessageFile, Metadata)> {
+    if disk.kind(path)? != Some(EntryKind::File) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no plain file"));
+    }
+    let file = MessageFile::open(disk, path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
 }

@@ -75,6 +75,26 @@ fn a_damaged_index_is_rebuilt() {
     }
 }
 
+/// One folder named like a message kept the whole account from being opened.
+#[test]
+fn what_is_no_message_file_does_not_hide_the_others() {
+    let world = World::new();
+    fill(&world);
+    remove_index(&world, "bob");
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    fs::create_dir(mails.join("u.7")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", mails.join("u.8")).unwrap();
+    fs::write(mails.join("u.9"), b"").unwrap();
+    fs::write(mails.join("u.10"), b"\0garbage").unwrap();
+    let first = fs::read(mails.join("u.1")).unwrap();
+    fs::write(mails.join("u.11"), &first[..first.len() - 9]).unwrap();
+    fs::write(mails.join("u.12"), &first[..40]).unwrap();
+    expect_all(&world);
+    for left in ["u.7", "u.8", "u.9", "u.10", "u.11", "u.12"] {
+        assert!(mails.join(left).symlink_metadata().is_ok(), "{left}");
+    }
+}
+
 #[test]
 fn an_index_damaged_in_use_is_rebuilt_at_the_next_use() {
     let world = World::new();
