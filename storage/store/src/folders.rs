@@ -1,6 +1,10 @@
 //! Folders: making, removing and renaming them.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use facteur_disk::Disk;
 use facteur_model::{Guid, MailboxName, UidSet};
@@ -124,12 +128,15 @@ impl Owner {
         let state = self.lock()?;
         let mailboxes = state.folders.keys().map(|name| (name, true));
         let levels = state.levels.iter().map(|name| (name, false));
+        // Every level above another is a folder or a level itself.
+        let names = state.folders.keys().chain(&state.levels);
+        let parents: BTreeSet<MailboxName> = names.filter_map(MailboxName::parent).collect();
         let mut all: Vec<FolderInfo> = mailboxes
             .chain(levels)
             .map(|(name, selectable)| FolderInfo {
                 name: name.clone(),
                 selectable,
-                has_children: state.has_children(name),
+                has_children: parents.contains(name),
                 subscribed: state.subscriptions.contains(name),
                 special_use: shared
                     .options
