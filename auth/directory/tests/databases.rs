@@ -1,9 +1,5 @@
 //! The SQL directory on PostfixAdmin's own schema, on all three databases.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests are not seen as tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
 use std::{path::Path, time::Duration};
 
@@ -307,7 +303,9 @@ async fn suite(database: &dyn Database, postfixadmin: &PostfixAdmin) {
     assert_eq!(target.unwrap(), None);
 }
 
-#[tokio::test]
+// Statements of the tests block their thread, and may wait for a lock of a transaction that is rolled
+// back in the background: on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn postgres_with_postfixadmins_schema_answers_and_changes() {
     let Some(database) = require(Postgres::start()) else {
         return;
@@ -318,7 +316,9 @@ async fn postgres_with_postfixadmins_schema_answers_and_changes() {
     suite(&database, &postfixadmin).await;
 }
 
-#[tokio::test]
+// Statements of the tests block their thread, and may wait for a lock of a transaction that is rolled
+// back in the background: on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn mariadb_with_postfixadmins_schema_answers_and_changes() {
     let Some(database) = require(MariaDb::start()) else {
         return;
@@ -416,7 +416,9 @@ fn tutorial() -> Queries {
     }
 }
 
-#[tokio::test]
+// Statements of the tests block their thread, and may wait for a lock of a transaction that is rolled
+// back in the background: on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn tutorials_queries_work_verbatim_on_mariadb() {
     let Some(mut database) = require(MariaDb::start()) else {
         return;
