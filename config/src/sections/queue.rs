@@ -43,7 +43,8 @@ section! {
         bounce_size_limit: Size = Size(50_000),
         /// Whether `postmaster_address` gets the bounces that cannot be delivered.
         notify_double_bounces: bool = false,
-        /// Most connections to one destination at once.
+        /// Most connections to one destination at once. It begins with 5, and has fewer when the
+        /// destination refuses more.
         default_destination_concurrency_limit: usize = 20,
         /// Most recipients of one transaction.
         default_destination_recipient_limit: usize = 50,
