@@ -169,10 +169,15 @@ impl Spool {
             return Ok(());
         }
         // After a failed sync nothing of this file can be relied on: a copy takes its place.
-        self.install(id, kind, |copy| {
+        let installed = self.install(id, kind, |copy| {
             copy.copy_range(&file, 0, end)?;
             Ok(copy.write_all(&record)?)
-        })
+        });
+        if installed.is_err() {
+            // What is said not to have happened must not be read: best effort.
+            let _ = file.set_len(end);
+        }
+        installed
     }
 
     /// Removes a file durably.

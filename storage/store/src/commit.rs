@@ -232,8 +232,14 @@ impl<'a> Work<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        if let Some(id) = transaction {
-            spool.end(id)?;
+        if let Some(id) = transaction
+            && let Err(error) = spool.end(id)
+        {
+            // What is struck off in the spool cannot be put back: from there it must go forward.
+            if batch.updates.is_empty() {
+                return Err(error.into());
+            }
+            tracing::error!(transaction = %id, %error, "commit is done but could not be ended: it will be done again at the next start");
         }
         Ok(())
     }

@@ -11,5 +11,6 @@ mod change;
 mod crash;
 mod folder;
 mod rebuild;
+mod redelivery;
 mod script;
 mod world;
