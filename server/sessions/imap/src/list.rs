@@ -23,26 +23,21 @@ impl Session {
         };
         let account = self.user()?.account.clone();
         let folders = self.blocking(move || account.folders()).await?;
-        for namespace in &self.service.options.namespaces {
-            if !pattern.reaches(namespace) {
-                continue;
+        let all = &self.service.options.namespaces;
+        for namespace in all.iter().filter(|namespace| pattern.reaches(namespace)) {
+            let mut tell = |name: &str, attributes: &str| {
+                if pattern.matches(name) {
+                    line(&mut self.out, "LIST", attributes, namespace.separator, name);
+                }
+            };
+            if !list.special_use {
+                above(namespace).for_each(|name| tell(name, LEVEL));
             }
             let wanted = |folder: &&FolderInfo| !list.special_use || folder.special_use.is_some();
             for folder in folders.iter().filter(wanted) {
-                let shown = show(
-                    &self.service.options.namespaces,
-                    namespace,
-                    folder.name.as_str(),
-                );
-                if let Some(name) = shown.filter(|name| pattern.matches(name)) {
-                    let attributes = attributes(folder);
-                    line(
-                        &mut self.out,
-                        "LIST",
-                        &attributes,
-                        namespace.separator,
-                        &name,
-                    );
+                let has_children = has_children(namespace, folder, &folders);
+                if let Some(name) = show(all, namespace, folder.name.as_str()) {
+                    tell(&name, &attributes(folder, has_children));
                 }
             }
         }
@@ -98,12 +93,35 @@ pub(crate) fn show(all: &[Namespace], namespace: &Namespace, name: &str) -> Opti
     (!hidden).then_some(shown)
 }
 
-fn attributes(folder: &FolderInfo) -> String {
+/// A level that is no mailbox.
+const LEVEL: &str = "\\Noselect \\HasChildren";
+
+/// The levels of a namespace's prefix, which a client that goes down by `%` must come by. INBOX is a
+/// mailbox.
+fn above(namespace: &Namespace) -> impl Iterator<Item = &str> {
+    let prefix = &namespace.prefix;
+    prefix
+        .match_indices(namespace.separator)
+        .filter_map(|(at, _)| prefix.get(..at))
+        .filter(|level| !level.eq_ignore_ascii_case("INBOX"))
+}
+
+/// Whether the namespace shows a mailbox below this one. Below INBOX it shows all others when its
+/// prefix is `INBOX/`.
+fn has_children(namespace: &Namespace, folder: &FolderInfo, folders: &[FolderInfo]) -> bool {
+    let first = namespace.prefix.split(namespace.separator).next();
+    let all_below = folder.name.is_inbox()
+        && !namespace.prefix.is_empty()
+        && first.is_some_and(|first| first.eq_ignore_ascii_case("INBOX"));
+    folder.has_children || (all_below && folders.len() > 1)
+}
+
+fn attributes(folder: &FolderInfo, has_children: bool) -> String {
     let mut attributes = String::new();
     if !folder.selectable {
         attributes.push_str("\\Noselect ");
     }
-    attributes.push_str(match folder.has_children {
+    attributes.push_str(match has_children {
         true => "\\HasChildren",
         false => "\\HasNoChildren",
     });

@@ -74,6 +74,10 @@ impl Session {
     }
 
     fn parse_name(&self, name: &str) -> Result<MailboxName, Stop> {
+        // It has no prefix anywhere.
+        if name.eq_ignore_ascii_case("INBOX") {
+            return Ok(MailboxName::inbox());
+        }
         let Some((namespace, rest)) = self.namespace_of(name) else {
             return Err(Reply::no("[NONEXISTENT] No such namespace").into());
         };

@@ -205,3 +205,54 @@ async fn hidden_alias_namespace_names_the_same_mailboxes() {
         "{spelt:?}"
     );
 }
+
+fn with_prefix(prefix: &str, separator: char) -> Rig {
+    Rig::with(Options {
+        namespaces: vec![Namespace {
+            prefix: prefix.into(),
+            separator,
+            ..Namespace::default()
+        }],
+        ..Options::default()
+    })
+}
+
+/// Without a namespace that has no prefix there was no INBOX; and INBOX had no children, so that a
+/// client that trusts `\\HasNoChildren` never saw another folder.
+#[tokio::test]
+async fn inbox_is_above_all_others_where_the_prefix_says_so() {
+    let rig = with_prefix("INBOX.", '.');
+    let mut client = rig.alice().await;
+    client.ok("SELECT inbox").await;
+    assert_eq!(
+        listed(&mut client, "\"\" %").await,
+        ["* LIST (\\HasChildren) \".\" INBOX"]
+    );
+    assert_eq!(
+        listed(&mut client, "\"\" INBOX.%").await,
+        [
+            "* LIST (\\HasNoChildren \\Junk) \".\" INBOX.Spam",
+            "* LIST (\\HasNoChildren \\Trash) \".\" INBOX.Trash"
+        ]
+    );
+    let reply = client.reply("SELECT Spam").await;
+    assert!(reply.starts_with("NO [NONEXISTENT]"), "{reply}");
+}
+
+#[tokio::test]
+async fn prefix_of_a_namespace_is_listed_as_a_level() {
+    let rig = with_prefix("Mail/", '/');
+    let mut client = rig.alice().await;
+    assert_eq!(
+        listed(&mut client, "\"\" %").await,
+        [
+            "* LIST (\\Noselect \\HasChildren) \"/\" Mail",
+            "* LIST (\\HasNoChildren) \"/\" INBOX"
+        ]
+    );
+    client.ok("CREATE Mail/x").await;
+    assert_eq!(
+        listed(&mut client, "Mail/ x").await,
+        ["* LIST (\\HasNoChildren) \"/\" Mail/x"]
+    );
+}
