@@ -36,11 +36,12 @@ impl Orders<'_> {
                 create,
                 flags,
                 version,
+                is_copy,
             } => match self.target(&folder, special_use.as_deref(), create)? {
                 Some(target) => outbox.keep(target, &flags, version),
                 None => {
                     self.not_done(&format!("there is no mailbox {folder}"));
-                    return Ok(Some(Keep { flags, version }));
+                    return Ok((!is_copy).then_some(Keep { flags, version }));
                 }
             },
             Action::Redirect { to, version } => return self.redirect(&to, version, outbox),
@@ -76,7 +77,7 @@ impl Orders<'_> {
             queue_id = %self.transaction.message.queue_id,
             recipient = %self.recipient.account.address,
             error,
-            "message kept; action of script not possible"
+            "action of script not possible"
         );
     }
 

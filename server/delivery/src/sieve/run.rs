@@ -82,6 +82,8 @@ pub(crate) enum Action {
         create: bool,
         flags: Vec<String>,
         version: Version,
+        /// It is the copy of a message sent: nothing is lost without it.
+        is_copy: bool,
     },
     /// `redirect`
     Redirect { to: String, version: Version },
@@ -195,6 +197,8 @@ struct Host<'a> {
     job: &'a Job,
     run: Run,
     created: HashMap<usize, Bytes>,
+    /// The messages made to be sent, and whether they are.
+    outgoing: HashMap<usize, bool>,
     /// The next message created is a vacation reply.
     replying: bool,
     replied: bool,
@@ -212,6 +216,7 @@ impl<'a> Host<'a> {
                 .map(|bytes| (0, bytes))
                 .into_iter()
                 .collect(),
+            outgoing: HashMap::new(),
             replying: false,
             replied: false,
         }
@@ -265,13 +270,18 @@ impl<'a> Host<'a> {
                 ..
             } => {
                 let version = self.created.get(&message_id).cloned();
-                self.order(Action::FileInto {
-                    folder,
-                    special_use,
-                    create,
-                    flags,
-                    version,
-                })?;
+                let sent = self.outgoing.get(&message_id);
+                // RFC 8580 §3: what is not sent has no copy.
+                if sent != Some(&false) {
+                    self.order(Action::FileInto {
+                        folder,
+                        special_use,
+                        create,
+                        flags,
+                        version,
+                        is_copy: sent.is_some(),
+                    })?;
+                }
             }
             Event::SendMessage {
                 recipient,
@@ -334,11 +344,15 @@ impl<'a> Host<'a> {
         match recipient {
             Recipient::Address(_) if std::mem::take(&mut self.replying) => {
                 let message = version.unwrap_or_default();
+                self.outgoing.insert(message_id, true);
                 self.order(Action::Reply { message })
             }
             Recipient::Address(to) => self.order(Action::Redirect { to, version }),
             // RFC 5436 §2.7.1
-            Recipient::Group(_) if vacation::is_auto_submitted(context.message()) => Ok(()),
+            Recipient::Group(_) if vacation::is_auto_submitted(context.message()) => {
+                self.outgoing.insert(message_id, false);
+                Ok(())
+            }
             Recipient::Group(to) => {
                 let to: Vec<Address> = to.iter().filter_map(|to| Address::parse(to).ok()).collect();
                 let draft = version.unwrap_or_default();
@@ -348,6 +362,7 @@ impl<'a> Host<'a> {
                     return Err(Fault::Script("notify has no valid address".to_owned()));
                 };
                 self.created.insert(message_id, message.clone());
+                self.outgoing.insert(message_id, true);
                 self.order(Action::Notify { to, message })
             }
             Recipient::List(_) => Err(Fault::Script("lists are not supported".to_owned())),

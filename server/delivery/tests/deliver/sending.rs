@@ -176,3 +176,26 @@ fn duplicate_is_remembered_with_the_message() {
     house.send(BOB);
     assert_eq!(house.count(BOB, "INBOX"), 1);
 }
+
+#[test]
+fn copy_of_a_reply_without_its_mailbox_does_not_take_the_place_of_the_message() {
+    let house = House::new(Options::default());
+    house.script(
+        BOB,
+        "require [\"vacation\", \"fcc\"]; vacation :fcc \"Missing\" \"away\"; discard;",
+    );
+    let done = house.send(BOB);
+    assert_eq!((done.sent.len(), house.count(BOB, "INBOX")), (1, 0));
+}
+
+#[test]
+fn notification_that_is_not_sent_leaves_no_copy() {
+    let house = House::new(Options::default());
+    house.script(
+        BOB,
+        "require [\"enotify\", \"fcc\"]; notify :fcc \"INBOX\" \"mailto:a@example.com\";",
+    );
+    let automatic = format!("Auto-Submitted: auto-replied\r\n{MESSAGE}");
+    let done = house.deliver(&house.arrived(&automatic), &[house.recipient(BOB)]);
+    assert_eq!((done.sent.len(), house.count(BOB, "INBOX")), (0, 1));
+}
