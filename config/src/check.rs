@@ -34,16 +34,8 @@ pub(crate) fn check(config: &Config, origin: &Origin) -> Vec<Problem> {
 
 impl Checker<'_> {
     fn problem(&mut self, key: &str, message: impl Into<String>) {
-        // A key that the file leaves out stands where the section does.
-        let line = self.origin.get(key).or_else(|| {
-            key.rsplit_once('.')
-                .and_then(|(section, _)| self.origin.get(section))
-        });
-        self.problems.push(Problem {
-            line: line.copied(),
-            key: key.to_owned(),
-            message: message.into(),
-        });
+        let problem = Problem::of_key(self.origin, key, message);
+        self.problems.push(problem);
     }
 
     fn names(&mut self) {

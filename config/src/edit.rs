@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-use crate::{Config, Problems, load::SECTIONS};
+use crate::{Config, Problems, key_names, load::SECTIONS};
 
 /// Why a value was not set.
 #[derive(Debug, thiserror::Error)]
@@ -17,23 +17,59 @@ pub enum EditError {
         "{0}: there is no such entry in the file; a listener is found by its name, as in listener.smtp.address"
     )]
     List(String),
+    /// Several sections have a key of this name.
+    #[error("{0} is in several sections: write {1}")]
+    Ambiguous(String, String),
     /// The file would be refused.
-    #[error(transparent)]
-    Refused(#[from] Problems),
+    #[error("nothing is changed: {}", reasons(.0))]
+    Refused(Problems),
 }
 
-/// The text of the file with `key` set to `value`: TOML, or else taken as a string.
+/// What is wrong, without lines of a file that is not written.
+fn reasons(problems: &Problems) -> String {
+    let reasons = problems.problems.iter().map(|problem| {
+        let separator = if problem.key.is_empty() { "" } else { ": " };
+        format!("{}{separator}{}", problem.key, problem.message)
+    });
+    reasons.collect::<Vec<_>>().join("; ")
+}
+
+/// The text of the file with each key set to its value: TOML, or else taken as a string. A key may
+/// go without its section where only one section has it.
 ///
 /// # Errors
 /// When the result would be refused.
-pub fn set(file: &Path, text: &str, key: &str, value: &str) -> Result<String, EditError> {
+pub fn set(file: &Path, text: &str, changes: &[(&str, &str)]) -> Result<String, EditError> {
     let mut document: DocumentMut = text.parse()?;
+    for (key, value) in changes {
+        change(&mut document, &full_name(key)?, value)?;
+    }
+    let text = document.to_string();
+    Config::parse(file, &text).map_err(EditError::Refused)?;
+    Ok(text)
+}
+
+/// `relayhost` as `queue.relayhost`. What is unknown stays as it is: it will be refused.
+fn full_name(key: &str) -> Result<String, EditError> {
+    let names = key_names();
+    if key.contains('.') || names.iter().any(|name| name == key) {
+        return Ok(key.to_owned());
+    }
+    let own = |name: &String| name.rsplit_once('.').is_some_and(|(_, own)| own == key);
+    let mut found: Vec<String> = names.into_iter().filter(own).collect();
+    match found.len() {
+        0 => Ok(key.to_owned()),
+        1 => Ok(found.swap_remove(0)),
+        _ => Err(EditError::Ambiguous(key.to_owned(), found.join(" or "))),
+    }
+}
+
+fn change(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), EditError> {
     let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
     let parsed = |text: &str| text.parse::<Value>().ok();
     // A bare 10.0.0.1 or 5m is no TOML value: what was meant is the string.
     let mut value = parsed(value).unwrap_or_else(|| Value::from(value));
-    let table =
-        find_table(&mut document, section).ok_or_else(|| EditError::List(key.to_owned()))?;
+    let table = find_table(document, section).ok_or_else(|| EditError::List(key.to_owned()))?;
     let decor = table
         .get(name)
         .and_then(Item::as_value)
@@ -47,9 +83,7 @@ pub fn set(file: &Path, text: &str, key: &str, value: &str) -> Result<String, Ed
             table.insert(name, Item::Value(value));
         }
     }
-    let text = document.to_string();
-    Config::parse(file, &text)?;
-    Ok(text)
+    Ok(())
 }
 
 /// The table of a section, made when missing; of a list the entry with the name that follows:
@@ -84,7 +118,29 @@ mod tests {
     use super::*;
 
     fn edit(text: &str, key: &str, value: &str) -> Result<String, EditError> {
-        set(Path::new("facteur.toml"), text, key, value)
+        set(Path::new("facteur.toml"), text, &[(key, value)])
+    }
+
+    #[test]
+    fn key_without_its_section_is_found_where_one_has_it() {
+        let edited = edit("", "relayhost", "[mail.example.org]").unwrap();
+        assert_eq!(edited, "[queue]\nrelayhost = \"[mail.example.org]\"\n");
+        let error = edit("", "smtpd_data_restrictions", "permit").unwrap_err();
+        let expected = "smtp.smtpd_data_restrictions or submission.smtpd_data_restrictions";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn values_that_need_each_other_are_set_together() {
+        let both = [("tls.ssl_cert", "/cert.pem"), ("tls.ssl_key", "/key.pem")];
+        let file = Path::new("facteur.toml");
+        assert_eq!(
+            set(file, "", &both).unwrap(),
+            "[tls]\nssl_cert = \"/cert.pem\"\nssl_key = \"/key.pem\"\n"
+        );
+        let error = set(file, "", &both[..1]).unwrap_err().to_string();
+        let expected = "nothing is changed: tls.ssl_cert: needs tls.ssl_key too";
+        assert_eq!(error, expected);
     }
 
     #[test]

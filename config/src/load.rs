@@ -97,10 +97,19 @@ pub type Origin = BTreeMap<String, usize>;
 /// A configuration that was read and found to be sound.
 #[derive(Debug, Clone)]
 pub struct Loaded {
+    /// Which file.
+    pub file: PathBuf,
     /// What it says.
     pub config: Config,
     /// Where it says it.
     pub origin: Origin,
+}
+
+impl Loaded {
+    /// What is wrong with a key after all, for reasons that this crate does not know.
+    pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        Problem::of_key(&self.origin, key, message)
+    }
 }
 
 impl Default for Config {
@@ -135,13 +144,13 @@ impl Config {
             problems = check::check(&config, &origin);
         }
         if problems.is_empty() {
-            return Ok(Loaded { config, origin });
+            return Ok(Loaded {
+                file: file.to_owned(),
+                config,
+                origin,
+            });
         }
-        problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
-        Err(Problems {
-            file: file.to_owned(),
-            problems,
-        })
+        Err(Problems::new(file, problems))
     }
 
     /// Gives the lists that the file leaves out their defaults.

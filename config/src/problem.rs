@@ -1,6 +1,11 @@
 //! What is wrong with a configuration.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::Origin;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +18,21 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// With a key, where the file has it; a key that the file leaves out stands where its section does.
+    pub(crate) fn of_key(origin: &Origin, key: &str, message: impl Into<String>) -> Self {
+        let section = || key.rsplit_once('.').map(|(section, _)| section);
+        let line = origin
+            .get(key)
+            .or_else(|| section().and_then(|section| origin.get(section)));
+        Self {
+            line: line.copied(),
+            key: key.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
 /// Everything that is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
@@ -20,6 +40,17 @@ pub struct Problems {
     pub file: PathBuf,
     /// What is wrong, by line.
     pub problems: Vec<Problem>,
+}
+
+impl Problems {
+    /// Of a file, put in the order of its lines.
+    pub fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        Self {
+            file: file.to_owned(),
+            problems,
+        }
+    }
 }
 
 impl fmt::Display for Problems {

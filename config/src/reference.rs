@@ -139,12 +139,16 @@ fn lists() -> [(&'static str, Vec<KeyInfo>); 4] {
     ]
 }
 
-/// The documentation of a key, by its full name or by its own where only one has it.
+/// The documentation of a key, by its full name or by its own; of a section, that of all its keys.
 ///
 /// # Errors
 /// The nearest key there is.
 pub fn explain(config: &Config, name: &str) -> Result<Vec<Entry>, Option<String>> {
     let plain = without_index(name);
+    let of_section = section_entries(config, name);
+    if !of_section.is_empty() {
+        return Ok(of_section);
+    }
     let matches = |entry: &Entry| {
         let own = without_index(&entry.name);
         let key = own.rsplit('.').next().unwrap_or_default();
@@ -176,6 +180,28 @@ pub fn explain(config: &Config, name: &str) -> Result<Vec<Entry>, Option<String>
     // Entries of one list say the same.
     found.dedup_by(|a, b| a.doc == b.doc);
     Ok(found)
+}
+
+/// Every key of a section; of a list (and of a mailbox that the file does not name) what an entry can
+/// have.
+fn section_entries(config: &Config, name: &str) -> Vec<Entry> {
+    let within = |entry: &Entry| {
+        let rest = entry.name.strip_prefix(name);
+        rest.and_then(|rest| rest.strip_prefix('.'))
+            .is_some_and(|key| !key.contains('.'))
+    };
+    let mut found: Vec<Entry> = entries(config).into_iter().filter(within).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let of_list = |path: &str, keys: &[KeyInfo]| {
+        let unnamed = name.strip_prefix("mailbox.").filter(|_| path == "mailbox");
+        path == name || unnamed.is_some_and(|rest| keys.iter().all(|key| key.name != rest))
+    };
+    if let Some((path, keys)) = lists().into_iter().find(|(path, keys)| of_list(path, keys)) {
+        push_entries(&mut found, path, &keys, &vec![("", None); keys.len()]);
+    }
+    found
 }
 
 /// The full name most like `name`, which may be a full name or a key's own.
@@ -357,6 +383,7 @@ fn write_section(
     if !path.is_empty() {
         let _ = writeln!(out, "[{path}]");
     }
+    let mut taken = "";
     for (key, (name, value)) in keys.iter().zip(values) {
         if only_changes {
             if changed(key, value) {
@@ -373,11 +400,36 @@ fn write_section(
                 let _ = writeln!(out, "{name} = {}", value.to_string().trim());
             }
             None => {
-                let _ = writeln!(out, "# {name} is not set; it takes {}", key.expected);
+                // What is long, once for several of a kind.
+                let before = std::mem::replace(&mut taken, &key.expected);
+                let again = before == key.expected && before.len() > 80;
+                let expected = if again { "the same" } else { &key.expected };
+                comment(
+                    out,
+                    &wrapped(&format!("{name} is not set; it takes {expected}")),
+                );
             }
         }
     }
     out.push('\n');
+}
+
+/// In lines that fit.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        if width > 0 && width + 1 + word.len() > 95 {
+            lines.push('\n');
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += word.len();
+    }
+    lines
 }
 
 fn comment(out: &mut String, doc: &str) {

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::Restrictions;
 use crate::{
     section::section,
     setting::{Mode, choice},
@@ -68,17 +69,17 @@ section! {
         /// `[auth]`'s `plaintext_auth_on_loopback`.
         plaintext_auth_on_loopback: Option<bool> = None,
         /// Rules for the client on this listener (smtp, submission, lmtp), in place of its section's.
-        smtpd_client_restrictions: Option<Vec<String>> = None,
+        smtpd_client_restrictions: Option<Restrictions> = None,
         /// Rules for the name in HELO or EHLO.
-        smtpd_helo_restrictions: Option<Vec<String>> = None,
+        smtpd_helo_restrictions: Option<Restrictions> = None,
         /// Rules for the sender.
-        smtpd_sender_restrictions: Option<Vec<String>> = None,
+        smtpd_sender_restrictions: Option<Restrictions> = None,
         /// Rules for who may relay.
-        smtpd_relay_restrictions: Option<Vec<String>> = None,
+        smtpd_relay_restrictions: Option<Restrictions> = None,
         /// Rules for each recipient.
-        smtpd_recipient_restrictions: Option<Vec<String>> = None,
+        smtpd_recipient_restrictions: Option<Restrictions> = None,
         /// Rules for the moment before the message.
-        smtpd_data_restrictions: Option<Vec<String>> = None,
+        smtpd_data_restrictions: Option<Restrictions> = None,
         /// Permissions of a Unix socket.
         mode: Mode = Mode(0o660),
     }

@@ -1,5 +1,6 @@
 //! `[smtp]`: mail from other servers, and what submission shares with it.
 
+use super::Restrictions;
 use crate::{section::section, setting::Period};
 
 section! {
@@ -29,18 +30,18 @@ section! {
         smtpd_sasl_authenticated_header: bool = false,
         /// Whether AUTH is also told as `AUTH=`, for clients of before 1999.
         broken_sasl_auth_clients: bool = false,
-        /// Rules for the client, in place of the built-in ones; the first that applies decides. On
-        /// smtp listeners.
-        smtpd_client_restrictions: Option<Vec<String>> = None,
-        /// Rules for the name in HELO or EHLO.
-        smtpd_helo_restrictions: Option<Vec<String>> = None,
-        /// Rules for the sender.
-        smtpd_sender_restrictions: Option<Vec<String>> = None,
-        /// Rules for who may relay.
-        smtpd_relay_restrictions: Option<Vec<String>> = None,
-        /// Rules for each recipient.
-        smtpd_recipient_restrictions: Option<Vec<String>> = None,
-        /// Rules for the moment before the message.
-        smtpd_data_restrictions: Option<Vec<String>> = None,
+        /// Rules for the client, in place of the built-in ones, which are none. On smtp listeners.
+        smtpd_client_restrictions: Option<Restrictions> = None,
+        /// Rules for the name in HELO or EHLO. Built in are none.
+        smtpd_helo_restrictions: Option<Restrictions> = None,
+        /// Rules for the sender. Built in: reject_authenticated_sender_login_mismatch.
+        smtpd_sender_restrictions: Option<Restrictions> = None,
+        /// Rules for who may relay. Built in: permit_mynetworks, permit_sasl_authenticated,
+        /// reject_unauth_destination. Lists that would let anybody send anywhere are refused.
+        smtpd_relay_restrictions: Option<Restrictions> = None,
+        /// Rules for each recipient, after those for relaying. Built in are none.
+        smtpd_recipient_restrictions: Option<Restrictions> = None,
+        /// Rules for the moment before the message. Built in: reject_unauth_pipelining.
+        smtpd_data_restrictions: Option<Restrictions> = None,
     }
 }

@@ -3,8 +3,8 @@
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use facteur_config::Config;
-use facteur_runtime::{OpenListener, ParentLink, Server, Tls, Wanted};
+use facteur_config::{Config, Loaded};
+use facteur_runtime::{CertificateSource, OpenListener, ParentLink, Server, Tls, Wanted};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -32,6 +32,7 @@ pub(crate) fn run(source: Source, ready: impl FnOnce(&[OpenListener])) -> anyhow
     let _ = rustix::thread::set_no_new_privs(true);
     let gathered = source.gather()?;
     let config = &gathered.loaded.config;
+    wiring::check(&gathered.loaded)?;
     let log = log::start(&config.log)?;
     raise_file_limit(config.process.client_limit);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -57,10 +58,8 @@ async fn serve(
     let mut signals = Signals::new()?;
     let config = gathered.loaded.config.clone();
     let parts = Parts::open(&config).await?;
-    let tls = Tls::new(
-        &wiring::tls_options(&config),
-        &wiring::certificates(&gathered)?,
-    )?;
+    let tls = Tls::new(&wiring::tls_options(&config), &certificates(&gathered)?)?;
+    doubt(&gathered.loaded);
     let mut running = Running {
         source,
         server: Server::new(wiring::server_options(&config), tls.clone()),
@@ -128,11 +127,12 @@ impl Running {
         let source = self.source.clone();
         let gathered = tokio::task::spawn_blocking(move || source.gather()).await??;
         let config = gathered.loaded.config.clone();
-        wiring::check(&config)?;
-        let certificates = wiring::certificates(&gathered)?;
+        wiring::check(&gathered.loaded)?;
+        let certificates = certificates(&gathered)?;
         // What can fail comes first; a certificate that is broken changes nothing.
         Tls::new(&wiring::tls_options(&config), &certificates)?;
         let directory = wiring::directory::open(&config).await?;
+        doubt(&gathered.loaded);
         self.listen(gathered)?;
         self.tls
             .reload(&wiring::tls_options(&config), &certificates)?;
@@ -159,6 +159,19 @@ impl Running {
         self.parts.close(grace).await?;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<CertificateSource>> {
+    wiring::certificates(gathered).map_err(|error| wiring::located(&gathered.loaded, error))
+}
+
+/// Says what looks like a mistake. (Of lines in a passwd-file the directory speaks itself.)
+fn doubt(loaded: &Loaded) {
+    for doubt in wiring::doubts(loaded) {
+        if doubt.key.starts_with("sieve.") {
+            tracing::warn!(key = doubt.key, line = doubt.line, "{}", doubt.message);
+        }
     }
 }
 

@@ -205,7 +205,7 @@ impl Admin<'_> {
             let rows = change.select(table, &[key], Some((column, name))).await?;
             if let Some(first) = rows.first().and_then(|row| row.text(key)) {
                 return Err(AdminError::InUse(format!(
-                    "domain {name} has {} {what} ({first} …): remove them first",
+                    "domain {name} still has {what} ({}, such as {first}): remove them first",
                     rows.len()
                 )));
             }

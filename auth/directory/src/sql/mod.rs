@@ -70,7 +70,7 @@ impl Sql {
     /// their place.
     ///
     /// # Errors
-    /// Says what is wrong, for the log at start and for `facteur config check`.
+    /// Says what is wrong, for the log at start.
     pub async fn check(&self) -> Result<(), Unavailable> {
         let schema = self.schema().await?;
         let lookups = [

@@ -40,6 +40,17 @@ impl SqlOptions {
     }
 }
 
+impl SqlOptions {
+    /// Whether a directory can be opened with them, as far as that shows without its database.
+    ///
+    /// # Errors
+    /// When the URL or a query is wrong.
+    pub fn check(&self) -> Result<(), OpenError> {
+        let dialect = super::pool::Target::parse(&self.url)?.dialect();
+        Compiled::new(&self.queries, dialect).map(drop)
+    }
+}
+
 /// Queries of the configuration; one that is not given is answered from PostfixAdmin's tables.
 /// The first six are Postfix's (`%s` the key, `%u` its local part, `%d` its domain; of several
 /// the first with an answer wins), the last three Dovecot's (`%u` the user, `%n`, `%d`).

@@ -76,6 +76,15 @@ impl Target {
         })
     }
 
+    /// What is spoken there.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::MySql(_) => Dialect::MySql,
+        }
+    }
+
     /// A pool over it; nothing connects yet.
     pub(crate) fn pool(self, max_connections: u32, acquire_timeout: Duration) -> Pool {
         match self {

@@ -13,7 +13,17 @@ use super::{
     directory::{ask_password, print, with_sql},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  facteur account add bob@example.org --quota 2G
+  facteur account add alice@example.org <password-file
+  facteur account set bob@example.org --password
+  facteur account set bob@example.org --active false
+  facteur account list --domain example.org
+  facteur account test bob@example.org";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -22,6 +32,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Add an account. Its password is asked for, or read from the standard input.
+    ///
+    /// Its domain must be there: see `facteur domain add`. The password is stored as Argon2id. Its
+    /// mailbox is made when it is first used.
     Add {
         /// Its address; also the login name.
         #[arg(value_parser = Address::parse)]

@@ -10,7 +10,15 @@ use super::{
     directory::{print, with_sql},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  facteur alias add info@example.org bob@example.org alice@example.org
+  facteur alias add @example.org bob@example.org
+  facteur alias set bob@example.org bob@example.org bob@elsewhere.example
+  facteur alias remove info@example.org";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,

@@ -3,10 +3,23 @@
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use facteur_config::{Config, Entry, Loaded};
+use facteur_config::{Config, Entry, Loaded, Problems};
 use serde_json::json;
 
 use super::Context;
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  facteur config explain message_size_limit
+  facteur config explain queue
+  facteur config explain listener.tls";
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  facteur config set message_size_limit 50M
+  facteur config set mynetworks '[\"127.0.0.0/8\", \"192.168.1.0/24\"]'
+  facteur config set tls.ssl_cert /etc/ssl/mail.pem tls.ssl_key /etc/ssl/mail.key
+  facteur config set listener.imap.address 192.0.2.1:143";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -34,16 +47,21 @@ enum Verb {
         json: bool,
     },
     /// Say what a key does, its default, its value, and where that is set.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
-        /// Such as `queue.relayhost`, or just `relayhost`.
+        /// Such as `queue.relayhost` or just `relayhost`; a section, such as `queue`, for all its keys.
         key: String,
     },
-    /// Change a value in the file; comments and order stay. A running server sees it on SIGHUP.
+    /// Change values in the file; comments and order stay. A running server sees it on SIGHUP.
+    ///
+    /// Nothing is changed when the result would be refused; values that need each other are set
+    /// together.
+    #[command(after_help = SET_EXAMPLES)]
     Set {
-        /// Such as `queue.relayhost`.
-        key: String,
-        /// A TOML value; what is none is taken as a string.
-        value: String,
+        /// A key, such as `queue.relayhost` or just `relayhost`, and its value: TOML; what is none is
+        /// taken as a string. More pairs may follow.
+        #[arg(num_args = 2.., value_names = ["KEY", "VALUE"], required = true)]
+        changes: Vec<String>,
     },
 }
 
@@ -52,8 +70,19 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Check => {
             let loaded = context.load()?;
-            crate::wiring::check(&loaded.config)?;
-            crate::wiring::check_certificates(&context.config)?;
+            let parts = crate::wiring::check(&loaded);
+            let certificates = crate::wiring::check_certificates(&loaded);
+            let mut problems = Vec::new();
+            for found in [parts, certificates].into_iter().filter_map(Result::err) {
+                problems.extend(found.problems);
+            }
+            if !problems.is_empty() {
+                return Err(Problems::new(&loaded.file, problems).into());
+            }
+            let doubts = crate::wiring::doubts(&loaded);
+            if !doubts.is_empty() {
+                eprintln!("{}", Problems::new(&loaded.file, doubts));
+            }
             writeln!(out, "{}: sound", context.config.display())?;
         }
         Verb::Show { json, defaults } => {
@@ -82,7 +111,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let loaded = context.load().ok();
             explain(&mut out, context, loaded.as_ref(), &key)?;
         }
-        Verb::Set { key, value } => set(context, &key, &value)?,
+        Verb::Set { changes } => set(context, &changes)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,13 +170,20 @@ fn explain(
     Ok(())
 }
 
-fn set(context: &Context, key: &str, value: &str) -> anyhow::Result<()> {
+fn set(context: &Context, changes: &[String]) -> anyhow::Result<()> {
     let file = &context.config;
+    let (pairs, []) = changes.as_chunks::<2>() else {
+        bail!("a value is missing: KEY VALUE, and so on");
+    };
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|[key, value]| (key.as_str(), value.as_str()))
+        .collect();
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("cannot read {}", file.display()))?,
     };
-    let text = facteur_config::set(file, &text, key, value)?;
+    let text = facteur_config::set(file, &text, &pairs)?;
     crate::files::replace(file, text.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))
 }

@@ -10,7 +10,16 @@ use super::{
     directory::{print, with_sql},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  facteur domain add example.org
+  facteur domain add example.net --alias-of example.org
+  facteur domain add example.com --relay
+  facteur domain set example.org --maxquota 5000
+  facteur domain remove example.net";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -19,6 +28,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Add a domain.
+    ///
+    /// The server takes its mail from then on. With --relay it passes the mail on, to where the
+    /// domain's MX record or `queue.transport_maps` leads. With --alias-of all its addresses are those
+    /// of another domain. Counts and quotas that are not given are unlimited.
     Add {
         /// Its name.
         #[arg(value_parser = Domain::parse)]

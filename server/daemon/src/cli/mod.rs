@@ -86,7 +86,13 @@ impl Context {
 /// Reads the configuration at `file`.
 pub(crate) fn load(file: &Path) -> anyhow::Result<Loaded> {
     let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+        .with_context(|| format!("cannot read the configuration {}", file.display()))
+        .map_err(|error| match error.downcast_ref::<std::io::Error>() {
+            Some(cause) if cause.kind() == std::io::ErrorKind::NotFound => anyhow::anyhow!(
+                "{error:#}; name another with --config, or make one: an empty file will do"
+            ),
+            _ => error,
+        })?;
     Ok(Config::parse(file, &text)?)
 }
 

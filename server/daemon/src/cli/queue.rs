@@ -11,8 +11,19 @@ use facteur_spool::Entry;
 use super::Context;
 use crate::wiring::Paths;
 
+const EXAMPLES: &str = "\
+The running server is asked; where none runs, the queue is read and changed where it lies. A queue id
+is what the log calls queue_id.
+
+Examples:
+  facteur queue list
+  facteur queue show 1M7XK4RAJAREZZZV2
+  facteur queue flush
+  facteur queue delete 1M7XK4RAJAREZZZV2";
+
 /// Arguments of `facteur queue`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -53,6 +64,18 @@ enum Verb {
 }
 
 impl Verb {
+    /// The message it is about.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::List | Self::Flush { id: None } => None,
+            Self::Flush { id: Some(id) }
+            | Self::Show { id }
+            | Self::Hold { id }
+            | Self::Release { id }
+            | Self::Delete { id } => Some(id),
+        }
+    }
+
     fn request(&self) -> Request {
         match self {
             Self::List => Request::List,
@@ -92,7 +115,10 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         None => {}
     }
     if let Some(why) = printer.failed {
-        bail!(why);
+        match args.verb.id() {
+            Some(id) => bail!("{id}: {why}"),
+            None => bail!(why),
+        }
     }
     if request == Request::List && !args.json && printer.count == 0 {
         println!("The queue is empty.");

@@ -25,7 +25,7 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(format!("rustls=error,{level}"))
-        .with_context(|| format!("log.level: {level:?} is not a level"))
+        .map_err(|error| anyhow::anyhow!("{level:?} is not a level: {error}"))
 }
 
 /// Whether the log's settings can be used.

@@ -62,11 +62,11 @@ fn fresh(folder: &Folder, port_base: u16) -> String {
 fn follow(folder: &Folder, port_base: u16, text: String) -> anyhow::Result<String> {
     let file = folder.config();
     let data = toml_string(&folder.0.to_string_lossy());
-    let mut text = facteur_config::set(&file, &text, "data_directory", &data)?;
+    let mut text = facteur_config::set(&file, &text, &[("data_directory", &data)])?;
     for (name, _, port, _) in LISTENERS {
         let key = format!("listener.{name}.address");
         let value = toml_string(&address(port_base, port));
-        match facteur_config::set(&file, &text, &key, &value) {
+        match facteur_config::set(&file, &text, &[(&key, &value)]) {
             Ok(changed) => text = changed,
             // The user has taken it out.
             Err(facteur_config::EditError::List(_)) => {}

@@ -63,8 +63,23 @@ pub(crate) fn run(data: &Path, port_base: u16) -> anyhow::Result<ExitCode> {
                     tracing::error!(error = format!("{error:#}"), "cannot write quickstart.json");
                 }
             })
-            .context("if the ports are taken, try --port-base with another number")
+            .map_err(|error| hint(error, port_base))
         })
+}
+
+/// What a new user may do about what went wrong.
+fn hint(error: anyhow::Error, port_base: u16) -> anyhow::Error {
+    match error.downcast_ref::<facteur_runtime::ListenError>() {
+        Some(listen) if listen.cause.kind() == std::io::ErrorKind::AddrInUse => {
+            let other = if port_base < 30_000 {
+                port_base + 1000
+            } else {
+                2000
+            };
+            anyhow::anyhow!("{error:#}; try other ports, such as --port-base {other}")
+        }
+        _ => error,
+    }
 }
 
 /// Reads what an earlier start wrote; `None` when there was none.

@@ -8,7 +8,7 @@ use facteur_config::{
 };
 use facteur_delivery::{Options, RedirectSender, SieveOptions, sieve::Score};
 
-use super::{Paths, imap};
+use super::{Paths, imap, key::Key};
 
 /// How messages are delivered.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
@@ -79,14 +79,14 @@ fn sieve(config: &Config) -> anyhow::Result<SieveOptions> {
             *sieve_spamtest_max_value,
             sieve_spamtest_text_values,
         )
-        .context("sieve.sieve_spamtest_status_header")?,
+        .context(Key::new("sieve.sieve_spamtest_status_header"))?,
         virustest: score(
             sieve_virustest_status_header.as_deref(),
             *sieve_virustest_status_type,
             *sieve_virustest_max_value,
             sieve_virustest_text_values,
         )
-        .context("sieve.sieve_virustest_status_header")?,
+        .context(Key::new("sieve.sieve_virustest_status_header"))?,
         ..SieveOptions::default()
     })
 }
@@ -98,7 +98,7 @@ fn redirect_sender(text: &str) -> anyhow::Result<RedirectSender> {
         "orig_recipient" => RedirectSender::OriginalRecipient,
         address => RedirectSender::Address(
             Address::parse(address)
-                .with_context(|| format!("sieve.sieve_redirect_envelope_from: {address:?}"))?,
+                .with_context(|| Key::new("sieve.sieve_redirect_envelope_from").with(address))?,
         ),
     })
 }

@@ -9,11 +9,11 @@ use facteur_config::{
     sections::{Directory as Section, Queries as QuerySection},
 };
 use facteur_directory::{
-    CacheOptions, Cached, Directory, HomeTemplate, PasswdFile, PasswdFileOptions, Queries, Sql,
-    SqlOptions,
+    CacheOptions, Cached, Directory, HomeTemplate, LineError, OpenError, PasswdFile,
+    PasswdFileOptions, Queries, Sql, SqlOptions,
 };
 
-use super::Paths;
+use super::{Paths, key::Key};
 
 /// What the configuration says of the directory, checked.
 pub(crate) struct Settings {
@@ -26,9 +26,47 @@ enum Source {
     PasswdFile(PasswdFileOptions),
 }
 
-/// Whether the directory's settings can be used.
+/// Whether the directory's settings can be used; no database is asked.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    settings(config).map(drop)
+    match settings(config)?.source {
+        Source::Sql(options) => options.check().map_err(|error| {
+            let key = match &error {
+                OpenError::Query { key, .. } => format!("directory.queries.{key}"),
+                _ => "directory.url".to_owned(),
+            };
+            let text = match error {
+                OpenError::Query { error, .. } => anyhow::Error::from(error),
+                other => other.into(),
+            };
+            text.context(Key::new(key))
+        }),
+        Source::PasswdFile(options) => open_file(options).map(drop),
+    }
+}
+
+/// The lines of a passwd-file that are left out, with the file.
+pub(super) fn lines_left_out(config: &Config) -> Vec<String> {
+    let Ok(Settings {
+        source: Source::PasswdFile(options),
+        ..
+    }) = settings(config)
+    else {
+        return Vec::new();
+    };
+    let path = options.path.clone();
+    let errors = open_file(options).map(|file| file.errors());
+    let line = |error: LineError| {
+        let (path, line) = (path.display(), error.line);
+        format!("{path}:{line}: {}; the line is left out", error.message)
+    };
+    errors.into_iter().flatten().map(line).collect()
+}
+
+fn open_file(options: PasswdFileOptions) -> anyhow::Result<PasswdFile> {
+    let path = options.path.clone();
+    PasswdFile::open(options)
+        .with_context(|| format!("cannot read {}", path.display()))
+        .context(Key::new("directory.url"))
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {
@@ -49,7 +87,8 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     };
     let source = if let Some(file) = url.strip_prefix("passwd-file:") {
         let domain = |text: &String| {
-            Domain::parse(text).with_context(|| format!("directory.passwd_file_domains: {text:?}"))
+            Domain::parse(text)
+                .with_context(|| Key::new("directory.passwd_file_domains").with(text))
         };
         Source::PasswdFile(PasswdFileOptions {
             path: PathBuf::from(file),
@@ -87,7 +126,8 @@ pub(crate) fn home(config: &Config) -> anyhow::Result<HomeTemplate> {
     } else {
         mail_location.clone()
     };
-    HomeTemplate::parse(&template).with_context(|| format!("storage.mail_location: {template:?}"))
+    HomeTemplate::parse(&template)
+        .with_context(|| Key::new("storage.mail_location").with(&template))
 }
 
 fn queries(section: &QuerySection) -> Queries {
@@ -131,24 +171,15 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Directory>> 
     let Settings { source, cache } = settings(config)?;
     match source {
         Source::Sql(options) => {
-            let sql = Sql::open(*options).await.context("directory.url")?;
+            let sql = Sql::open(*options)
+                .await
+                .context(Key::new("directory.url"))?;
             // A database that is down now may be up later: logins and recipients are deferred.
             if let Err(error) = sql.check().await {
                 tracing::warn!(%error, "the directory does not answer");
             }
             Ok(Arc::new(Cached::new(sql, cache)))
         }
-        Source::PasswdFile(options) => {
-            let path = options.path.clone();
-            let file = PasswdFile::open(options)
-                .with_context(|| format!("directory.url: cannot read {}", path.display()))?;
-            for error in file.errors() {
-                tracing::warn!(
-                    file = %path.display(), line = error.line, reason = error.message,
-                    "line of the directory ignored"
-                );
-            }
-            Ok(Arc::new(file))
-        }
+        Source::PasswdFile(options) => Ok(Arc::new(open_file(options)?)),
     }
 }

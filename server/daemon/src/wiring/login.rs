@@ -5,6 +5,8 @@ use facteur_address::Domain;
 use facteur_config::{Config, sections::Auth};
 use facteur_login::Options;
 
+use super::key::Key;
+
 /// How logins are judged.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let Auth {
@@ -22,7 +24,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     Ok(Options {
         default_pass_scheme: default_pass_scheme
             .parse()
-            .map_err(|error| anyhow::anyhow!("auth.default_pass_scheme: {error}"))?,
+            .context(Key::new("auth.default_pass_scheme"))?,
         auth_default_realm: default_realm(config)?,
         recipient_delimiter: config.general.recipient_delimiter.clone(),
         auth_failure_delay: auth_failure_delay.0,
@@ -40,7 +42,7 @@ pub(crate) fn default_realm(config: &Config) -> anyhow::Result<Option<Domain>> {
     let realm = config.auth.auth_default_realm.as_ref();
     realm
         .map(|text| {
-            Domain::parse(text).with_context(|| format!("auth.auth_default_realm: {text:?}"))
+            Domain::parse(text).with_context(|| Key::new("auth.auth_default_realm").with(text))
         })
         .transpose()
 }

@@ -7,6 +7,7 @@ mod current_directory;
 mod delivery;
 pub(crate) mod directory;
 mod imap;
+mod key;
 mod listeners;
 pub(crate) mod login;
 mod managesieve;
@@ -18,7 +19,10 @@ mod smtp;
 mod store;
 mod tls;
 
-use facteur_config::Config;
+use std::{collections::HashMap, path::Path};
+
+use anyhow::Context as _;
+use facteur_config::{Config, Loaded, Problem, Problems};
 
 use current_directory::CurrentDirectory;
 pub(crate) use listeners::{server_options, specs};
@@ -26,27 +30,113 @@ pub(crate) use parts::Parts;
 pub(crate) use paths::Paths;
 pub(crate) use tls::{certificates, options as tls_options};
 
+use crate::source::Gathered;
+
 /// What only the parts themselves can judge: patterns, templates, names.
-pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    crate::log::check(&config.log)?;
-    directory::check(config)?;
-    login::options(config)?;
-    store::options(config)?;
-    delivery::options(config)?;
-    queue::options(config)?;
-    smtp::intake(config)?;
-    smtp::session(config)?;
-    Ok(())
+///
+/// # Errors
+/// Everything that is wrong.
+pub(crate) fn check(loaded: &Loaded) -> Result<(), Problems> {
+    let config = &loaded.config;
+    refuse(
+        loaded,
+        [
+            crate::log::check(&config.log).context(key::Key::new("log.level")),
+            directory::check(config),
+            login::options(config).map(drop),
+            store::options(config).map(drop),
+            delivery::options(config).map(drop),
+            queue::options(config).map(drop),
+            smtp::intake(config).map(drop),
+            smtp::session(config).map(drop),
+        ],
+    )
 }
 
-/// Whether the certificates of a configuration file can be used; none are made.
-pub(crate) fn check_certificates(file: &std::path::Path) -> anyhow::Result<()> {
-    let gathered = crate::source::Source::Direct(file.to_owned()).gather()?;
-    let config = &gathered.loaded.config;
-    if !config.certificate_files().is_empty() {
-        facteur_runtime::Tls::new(&tls_options(config), &certificates(&gathered)?)?;
+/// Whether the certificates can be used, as far as this process may read them; none are made.
+///
+/// # Errors
+/// Everything that is wrong.
+pub(crate) fn check_certificates(loaded: &Loaded) -> Result<(), Problems> {
+    let config = &loaded.config;
+    if config.certificate_files().is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let gathered = Gathered {
+        loaded: loaded.clone(),
+        sockets: HashMap::new(),
+        files: HashMap::new(),
+    };
+    let tls = certificates(&gathered).and_then(|certificates| {
+        facteur_runtime::Tls::new(&tls_options(config), &certificates)?;
+        Ok(())
+    });
+    refuse(loaded, [tls])
+}
+
+/// What is sound and still looks like a mistake.
+pub(crate) fn doubts(loaded: &Loaded) -> Vec<Problem> {
+    let sieve = &loaded.config.sieve;
+    let lists = [
+        ("sieve_before", &sieve.sieve_before),
+        ("sieve_after", &sieve.sieve_after),
+    ];
+    let single = [
+        ("sieve_default", &sieve.sieve_default),
+        ("sieve_global", &sieve.sieve_global),
+    ];
+    let paths = lists
+        .into_iter()
+        .flat_map(|(key, list)| list.iter().map(move |path| (key, path)))
+        .chain(
+            single
+                .into_iter()
+                .filter_map(|(key, path)| Some((key, path.as_ref()?))),
+        );
+    paths
+        .filter(|(_, path)| is_missing(path))
+        .map(|(key, path)| {
+            let message = format!("there is no {}", path.display());
+            loaded.problem(&format!("sieve.{key}"), message)
+        })
+        .chain(
+            directory::lines_left_out(&loaded.config)
+                .into_iter()
+                .map(|line| loaded.problem("directory.url", line)),
+        )
+        .collect()
+}
+
+/// Not one that this process merely may not see.
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
+
+/// An error about a key as one about a line of the file.
+pub(crate) fn located(loaded: &Loaded, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<key::Key>() {
+        Problems::new(&loaded.file, vec![key::problem(loaded, &error)]).into()
+    } else {
+        error
+    }
+}
+
+fn refuse(
+    loaded: &Loaded,
+    judged: impl IntoIterator<Item = anyhow::Result<()>>,
+) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    for error in judged.into_iter().filter_map(Result::err) {
+        let problem = key::problem(loaded, &error);
+        // Several parts look at some keys.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Problems::new(&loaded.file, problems))
 }
 
 /// Keys that differ and that a running server cannot change.

@@ -53,7 +53,10 @@ impl Parts {
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let paths = Paths::new(config);
         paths.create()?;
-        let store = Store::open(store::options(config)?).context("cannot open the mail store")?;
+        let store = Store::open(store::options(config)?).with_context(|| {
+            let folder = paths.state();
+            format!("cannot open the mail store {}", folder.display())
+        })?;
         let directory = CurrentDirectory::new(directory::open(config).await?);
         let quota = QuotaMirror::new();
         let mirror = quota.clone();

@@ -11,6 +11,8 @@ use facteur_config::{
 use facteur_queue::{Nameserver, NextHop, Options, Pattern, TlsPolicy};
 use facteur_runtime::ListenAddress;
 
+use super::key::Key;
+
 /// How the queue behaves.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let Queue {
@@ -36,7 +38,10 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let hostname = super::smtp::hostname(config)?;
     let relayhost = match relayhost.as_str() {
         "" => None,
-        text => Some(text.parse::<NextHop>().context("queue.relayhost")?),
+        text => {
+            let hop = text.parse::<NextHop>();
+            Some(hop.context(Key::new("queue.relayhost"))?)
+        }
     };
     Ok(Options {
         relayhost,
@@ -83,7 +88,7 @@ fn transports(map: &Map) -> anyhow::Result<Vec<(Pattern, Option<NextHop>)>> {
     map.0
         .iter()
         .map(|(pattern, hop)| {
-            let key = || format!("queue.transport_maps: {pattern:?}");
+            let key = || Key::new("queue.transport_maps").with(pattern);
             Ok((
                 pattern.parse::<Pattern>().with_context(key)?,
                 NextHop::parse_transport(hop).with_context(key)?,

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use facteur_address::{Address, Domain};
 use facteur_config::{
-    Config,
-    sections::{Listener, ListenerProtocol, Smtp, Submission},
+    Config, Setting as _,
+    sections::{Listener, ListenerProtocol, Restrictions as Rules, Smtp, Submission},
 };
 use facteur_intake::{Options, Restriction, Restrictions};
 
-use super::Paths;
+use super::{Paths, key::Key};
 
 /// The server's name.
 pub(crate) fn hostname(config: &Config) -> anyhow::Result<Domain> {
     let hostname = Paths::new(config).hostname;
-    Domain::parse(&hostname).with_context(|| format!("myhostname: {hostname:?} is not a host name"))
+    Domain::parse(&hostname).with_context(|| Key::new("myhostname").with(&hostname))
 }
 
 /// Who gets mail to the server's postmaster, if the configuration says so.
@@ -24,7 +24,7 @@ pub(crate) fn postmaster(config: &Config) -> anyhow::Result<Option<Address>> {
         "" => Ok(None),
         text => Address::parse(text)
             .map(Some)
-            .with_context(|| format!("postmaster_address: {text:?}")),
+            .with_context(|| Key::new("postmaster_address").with(text)),
     }
 }
 
@@ -84,12 +84,12 @@ pub(crate) fn session(config: &Config) -> anyhow::Result<facteur_session_smtp::O
 #[derive(Clone, Copy)]
 struct Lists<'a> {
     place: &'a str,
-    client: &'a Option<Vec<String>>,
-    helo: &'a Option<Vec<String>>,
-    sender: &'a Option<Vec<String>>,
-    relay: &'a Option<Vec<String>>,
-    recipient: &'a Option<Vec<String>>,
-    data: &'a Option<Vec<String>>,
+    client: &'a Option<Rules>,
+    helo: &'a Option<Rules>,
+    sender: &'a Option<Rules>,
+    relay: &'a Option<Rules>,
+    recipient: &'a Option<Rules>,
+    data: &'a Option<Rules>,
 }
 
 macro_rules! lists {
@@ -118,13 +118,16 @@ impl Lists<'_> {
         ] {
             if let Some(list) = list {
                 *into = list
+                    .0
                     .iter()
                     // As pasted from main.cf, where commas and spaces separate.
                     .flat_map(|text| text.split([',', ' ', '\n', '\t']))
                     .filter(|word| !word.is_empty())
                     .map(parse)
                     .collect::<anyhow::Result<_>>()
-                    .with_context(|| format!("{}.smtpd_{key}_restrictions", self.place))?;
+                    .with_context(|| {
+                        Key::new(format!("{}.smtpd_{key}_restrictions", self.place))
+                    })?;
             }
         }
         Ok(())
@@ -132,10 +135,8 @@ impl Lists<'_> {
 }
 
 fn parse(word: &str) -> anyhow::Result<Restriction> {
-    word.parse().with_context(|| {
-        let known: Vec<_> = Restriction::ALL.iter().map(|one| one.name()).collect();
-        format!("there are {}", known.join(", "))
-    })
+    word.parse()
+        .map_err(|error| anyhow::anyhow!("{error}; it takes {}", Rules::expected()))
 }
 
 fn restrictions(config: &Config) -> anyhow::Result<HashMap<String, Restrictions>> {
@@ -148,15 +149,20 @@ fn restrictions(config: &Config) -> anyhow::Result<HashMap<String, Restrictions>
         smtpd_data_restrictions: _,
     } = &config.submission;
     let mut all = HashMap::new();
-    for listener in &config.listeners {
-        if let Some(restrictions) = of_listener(config, listener)? {
+    for (n, listener) in config.listeners.iter().enumerate() {
+        let place = format!("listener[{}]", n + 1);
+        if let Some(restrictions) = of_listener(config, &place, listener)? {
             all.insert(listener.name(), restrictions);
         }
     }
     Ok(all)
 }
 
-fn of_listener(config: &Config, listener: &Listener) -> anyhow::Result<Option<Restrictions>> {
+fn of_listener(
+    config: &Config,
+    place: &str,
+    listener: &Listener,
+) -> anyhow::Result<Option<Restrictions>> {
     let mut restrictions = match listener.protocol {
         Some(ListenerProtocol::Smtp) => {
             let mut built_in = Restrictions::smtp();
@@ -171,15 +177,25 @@ fn of_listener(config: &Config, listener: &Listener) -> anyhow::Result<Option<Re
         Some(ListenerProtocol::Lmtp) => Restrictions::lmtp(),
         _ => return Ok(None),
     };
-    let place = format!("listener {:?}", listener.name());
-    lists!(&place, listener).apply(&mut restrictions)?;
+    lists!(place, listener).apply(&mut restrictions)?;
     let submission = listener.protocol == Some(ListenerProtocol::Submission);
     let knows_everybody = listener.require_auth.unwrap_or(submission);
     if restrictions.is_open_relay() && !knows_everybody {
         // As Postfix: rather no service than one for every spammer.
-        anyhow::bail!(
-            "{place}: its restrictions let anybody send anywhere; put reject_unauth_destination or reject into smtpd_relay_restrictions"
+        let what = format!(
+            "the restrictions of the listener {:?} let anybody send anywhere; put reject_unauth_destination or reject into smtpd_relay_restrictions",
+            listener.name()
         );
+        let own = listener.smtpd_relay_restrictions.is_some();
+        let section = if own {
+            place
+        } else if submission {
+            "submission"
+        } else {
+            "smtp"
+        };
+        let key = Key::new(format!("{section}.smtpd_relay_restrictions"));
+        return Err(anyhow::anyhow!(what).context(key));
     }
     Ok(Some(restrictions))
 }
@@ -193,6 +209,15 @@ mod tests {
         intake(&loaded.config)
             .map(drop)
             .map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn configuration_names_every_restriction_there_is() {
+        let expected = Rules::expected();
+        let (_, named) = expected.split_once(": ").unwrap();
+        let named: Vec<&str> = named.split(", ").collect();
+        let known: Vec<&str> = Restriction::ALL.iter().map(|one| one.name()).collect();
+        assert_eq!(named, known);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use facteur_config::{
 use facteur_model::{MailboxName, SpecialUse};
 use facteur_store::{AutoFolder, Options};
 
-use super::Paths;
+use super::{Paths, key::Key};
 
 /// Bodies up to this size are staged in memory: most messages never touch a staging file.
 const STAGING_MEMORY: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
 fn auto_folder(config: &Config, name: &str, mailbox: &Mailbox) -> anyhow::Result<AutoFolder> {
     let Mailbox { auto, special_use } = mailbox;
     Ok(AutoFolder {
-        name: mailbox_name(config, name).with_context(|| format!("mailbox.{name}"))?,
+        name: mailbox_name(config, name).with_context(|| Key::new(format!("mailbox.{name}")))?,
         create: *auto != Auto::No,
         subscribe: *auto == Auto::Subscribe,
         special_use: special_use.map(|special_use| match special_use {

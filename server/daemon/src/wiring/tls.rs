@@ -9,7 +9,7 @@ use facteur_config::{
 };
 use facteur_runtime::{CertificateSource, MinProtocol, TlsOptions, self_signed};
 
-use super::Paths;
+use super::{Paths, key::Key};
 use crate::{files, source::Gathered};
 
 /// How TLS is done.
@@ -41,13 +41,23 @@ pub(crate) fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<Certificat
     if files.is_empty() {
         return self_signed_certificate(&Paths::new(config)).map(|one| vec![one]);
     }
+    let own = usize::from(config.tls.ssl_cert.is_some());
     files
         .into_iter()
-        .map(|(chain, key)| {
+        .enumerate()
+        .map(|(n, (chain, key))| {
+            let section = match n.checked_sub(own) {
+                None => "tls".to_owned(),
+                Some(n) => format!("certificate[{}]", n + 1),
+            };
+            let read = |path, name| {
+                let key = || Key::new(format!("{section}.{name}"));
+                gathered.file(path).with_context(key)
+            };
             Ok(CertificateSource {
                 label: chain.display().to_string(),
-                chain: gathered.file(chain)?,
-                key: gathered.file(key)?,
+                chain: read(chain, "ssl_cert")?,
+                key: read(key, "ssl_key")?,
             })
         })
         .collect()

@@ -151,7 +151,13 @@ fn lines(report: &Report) -> Vec<String> {
         }
     }
     if let Some(login) = report.login {
-        let result = if login { "the password fits" } else { "failed" };
+        let stored = report.account.as_ref();
+        let result = match stored.map(|account| account.password_scheme.is_some()) {
+            _ if login => "the password fits",
+            None => "failed: there is no such account",
+            Some(false) => "failed: it has no password",
+            Some(true) => "failed: the password does not fit",
+        };
         lines.push(format!("login:      {result}"));
     }
     lines
