@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
     net::TcpListener,
+    path::Path,
     process::{Child, Stdio},
 };
 
@@ -21,6 +22,7 @@ pub struct Quickstart {
     folder: TempDir,
     port_base: u16,
     child: Option<Child>,
+    printed: Vec<String>,
 }
 
 impl Quickstart {
@@ -38,6 +40,7 @@ impl Quickstart {
             folder,
             port_base: free_port_base(),
             child: None,
+            printed: Vec::new(),
         };
         this.restart();
         this
@@ -61,11 +64,30 @@ impl Quickstart {
             .expect("facteur starts");
         let stdout = child.stdout.take().expect("its standard output");
         self.child = Some(child);
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        assert!(
-            lines.any(|line| line.contains("Stop with Ctrl-C")),
-            "the quickstart ended"
-        );
+        self.printed.clear();
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let last = line.contains("Stop with Ctrl-C");
+            self.printed.push(line);
+            if last {
+                return;
+            }
+        }
+        panic!("the quickstart ended: {:?}", self.printed);
+    }
+
+    /// Where it was started; its data are in `facteur-data` there.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What each standard port is added to.
+    pub fn port_base(&self) -> u16 {
+        self.port_base
+    }
+
+    /// What it printed.
+    pub fn printed(&self) -> &[String] {
+        &self.printed
     }
 
     /// quickstart.json
@@ -98,12 +120,14 @@ impl Drop for Quickstart {
     }
 }
 
-/// A base with every port free now. Another process may take one before the server does; the range
-/// lies below the ports that systems give away by themselves.
+/// A base with every port free now. Another process may take one before the server does, but no other
+/// quickstart of the tests: no two of [`PORTS`] differ by a multiple of 100. The range lies below the
+/// ports that systems give away by themselves.
 fn free_port_base() -> u16 {
-    let start = 10_000 + u16::try_from(std::process::id() % 4_000).unwrap_or_default() * 2;
-    (start..28_000)
-        .step_by(7)
+    let start = u16::try_from(std::process::id() % 180).unwrap_or_default();
+    (start..180)
+        .chain(0..start)
+        .map(|n| 10_000 + n * 100)
         .find(|base| {
             PORTS
                 .iter()

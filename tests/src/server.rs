@@ -162,10 +162,18 @@ impl Facteur {
     /// # Panics
     /// When it cannot be started.
     pub fn cli(&self, arguments: &[&str], input: &str) -> Output {
+        self.cli_of(&self.config(), arguments, input)
+    }
+
+    /// As [`Facteur::cli`], with another configuration.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn cli_of(&self, config: &Path, arguments: &[&str], input: &str) -> Output {
         let binary = File::open(binary()).expect("the binary");
         let mut child = unprivileged(&binary)
             .arg("--config")
-            .arg(self.config())
+            .arg(config)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
