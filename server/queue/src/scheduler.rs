@@ -5,10 +5,12 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
 use facteur_spool::{Entry, QueueId, SpoolError};
+use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::{Instrument, error, info_span};
 
@@ -109,15 +111,21 @@ impl Scheduler {
 
     fn fresh(&mut self, entry: Entry) {
         let (at, id) = (entry.next_attempt_at, entry.queue_id.clone());
-        if at > self.context.clock.now() || self.is_full() {
+        if at > self.context.clock.now() || self.active.len() >= self.limit() {
             self.waiting.insert((at, id));
         } else if self.active.insert(id.clone()) {
             self.start(id, Some(entry), false);
         }
     }
 
+    fn limit(&self) -> usize {
+        self.context.options().message_active_limit.max(1)
+    }
+
+    /// Whether what waited has all its places. A quarter is for what comes in: a long backlog does
+    /// not hold up new mail.
     fn is_full(&self) -> bool {
-        self.active.len() >= self.context.options().message_active_limit.max(1)
+        self.active.len() >= (self.limit() - self.limit() / 4)
     }
 
     /// Starts what is due; says when the next one is.
@@ -143,7 +151,11 @@ impl Scheduler {
         let (context, reports) = (Arc::clone(&self.context), self.reports.clone());
         let span = info_span!("transaction", queue_id = %id);
         let task = async move {
-            let ended = run_one(&context, &id, entry, at_once).await;
+            let attempt = AssertUnwindSafe(run_one(&context, &id, entry, at_once));
+            let ended = attempt.catch_unwind().await.unwrap_or_else(|_| {
+                error!("attempt panicked; the entry is tried again later");
+                Ended::Again(context.clock.now() + READ_AGAIN_AFTER)
+            });
             // The scheduler is gone only when the queue stops.
             let _ = reports.send(Command::Ended(id, ended));
         };

@@ -31,6 +31,17 @@ pub(crate) struct Worker {
     /// The servers to try after the one that `session` is with.
     others: Vec<Candidate>,
     permit: Option<OwnedSemaphorePermit>,
+    /// The destination counts it.
+    counted: bool,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // After a panic: another may take its place.
+        if self.counted {
+            self.destination.state().workers -= 1;
+        }
+    }
 }
 
 impl Worker {
@@ -40,6 +51,7 @@ impl Worker {
             session: None,
             others: Vec::new(),
             permit: None,
+            counted: true,
         }
     }
 
@@ -86,6 +98,7 @@ impl Worker {
                 }
                 if linger.is_zero() {
                     state.workers -= 1;
+                    self.counted = false;
                     return None;
                 }
                 state.waiting += 1;
@@ -95,6 +108,7 @@ impl Worker {
             state.waiting -= 1;
             if ended && state.jobs.is_empty() {
                 state.workers -= 1;
+                self.counted = false;
                 return None;
             }
         }
@@ -130,7 +144,8 @@ impl Worker {
                 Err(outcome) => {
                     debug!(reason = %outcome.status().text, "no connection");
                     let destination = Arc::clone(&self.destination);
-                    return destination.refused(context, job, &outcome);
+                    self.counted = destination.refused(context, job, &outcome);
+                    return self.counted;
                 }
             };
         }

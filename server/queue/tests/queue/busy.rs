@@ -14,14 +14,21 @@ struct Silent(std::net::TcpListener);
 
 impl Silent {
     fn start() -> Self {
-        Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
     }
 
-    /// Makes it the server of `silent.test`.
-    fn serve(&self, options: &mut Options) {
+    /// Whether somebody connected, who is then hung up on.
+    fn was_called(&self) -> bool {
+        self.0.accept().is_ok()
+    }
+
+    /// Makes it the server of a domain.
+    fn serve(&self, domain: &str, options: &mut Options) {
         let port = self.0.local_addr().unwrap().port();
         let hop = NextHop::parse_transport(&format!("smtp:[127.0.0.1]:{port}")).unwrap();
-        let silent: Pattern = "silent.test".parse().unwrap();
+        let silent: Pattern = domain.parse().unwrap();
         options.transports.push((silent, hop));
     }
 }
@@ -50,7 +57,7 @@ async fn silent_server_with_a_long_backlog_holds_nobody_else_up() {
     let (mut world, mut peer) = (World::new(), Peer::start(Manner::default()).await);
     let silent = Silent::start();
     let mut options = world.relaying_to(&peer);
-    silent.serve(&mut options);
+    silent.serve("silent.test", &mut options);
     options.message_active_limit = 16;
     options.destination_concurrency_limit = 2;
     let queue = world.queue(options);
@@ -70,7 +77,7 @@ async fn recipient_who_has_it_is_struck_off_while_another_server_is_waited_for()
     let (mut world, mut peer) = (World::new(), Peer::start(Manner::default()).await);
     let silent = Silent::start();
     let mut options = world.relaying_to(&peer);
-    silent.serve(&mut options);
+    silent.serve("silent.test", &mut options);
     let queue = world.queue(options);
     world.send(&["b@silent.test", "c@far.test"]);
     peer.next().await;
@@ -79,6 +86,29 @@ async fn recipient_who_has_it_is_struck_off_while_another_server_is_waited_for()
         .await;
     assert_eq!(waiting[0].recipients[0].forward_path, "b@silent.test");
     assert_eq!(waiting[0].attempts, 0);
+    drop(silent);
+    queue.stop(GRACE).await;
+}
+
+#[tokio::test]
+async fn fresh_message_does_not_wait_behind_a_backlog_for_many_silent_servers() {
+    let (mut world, mut peer) = (World::new(), Peer::start(Manner::default()).await);
+    let mut options = world.relaying_to(&peer);
+    options.message_active_limit = 8;
+    let mut silent = Vec::new();
+    for n in 0..20 {
+        let (server, domain) = (Silent::start(), format!("silent{n}.test"));
+        server.serve(&domain, &mut options);
+        world.send(&[&format!("b@{domain}")]);
+        silent.push(server);
+    }
+    let queue = world.queue(options);
+    // It has begun with the backlog.
+    while !silent.iter().any(Silent::was_called) {
+        tokio::task::yield_now().await;
+    }
+    world.send(&["c@far.test"]);
+    assert_eq!(peer.next().await.rcpts, ["RCPT TO:<c@far.test>"]);
     drop(silent);
     queue.stop(GRACE).await;
 }
