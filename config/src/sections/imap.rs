@@ -13,7 +13,7 @@ section! {
         /// minutes.
         imap_idle_timeout: Period = Period::minutes(30),
         /// Longest wait before a client in IDLE hears a sign of life, for the sake of the routers
-        /// between.
+        /// between. As long as it takes them it is not logged out. 0 is never.
         imap_idle_notify_interval: Period = Period::minutes(2),
     }
 }

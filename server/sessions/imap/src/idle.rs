@@ -35,7 +35,7 @@ impl Session {
             .as_ref()
             .and_then(|user| user.selected.as_ref())
             .map(|selected| Arc::clone(&selected.changed));
-        let mut still_here = Instant::now() + self.service.options.idle_notify_interval;
+        let mut still_here = self.next_sign_of_life();
         let mut look = true;
         loop {
             if look {
@@ -47,7 +47,9 @@ impl Session {
                 Woken::Changed => look = true,
                 Woken::StillHere => {
                     self.out.extend_from_slice(b"* OK Still here\r\n");
-                    still_here = Instant::now() + self.service.options.idle_notify_interval;
+                    still_here = self.next_sign_of_life();
+                    // Some clients idle for hours. One that is gone does not take this, and goes.
+                    self.postpone();
                 }
                 Woken::Input => match self.decoder.poll_line(MAX_DONE) {
                     Line::NeedMore => {}
@@ -65,10 +67,16 @@ impl Session {
         }
     }
 
+    /// When the client is told next that we are still there; never without an interval.
+    fn next_sign_of_life(&self) -> Option<Instant> {
+        let interval = self.service.options.idle_notify_interval;
+        (!interval.is_zero()).then(|| Instant::now() + interval)
+    }
+
     async fn woken(
         &mut self,
         changed: Option<&Notify>,
-        still_here: Instant,
+        still_here: Option<Instant>,
     ) -> Result<Woken, Closed> {
         if !self.decoder.is_empty() {
             // DONE may have come with IDLE; half of it may be there.
@@ -79,15 +87,16 @@ impl Session {
         self.out = bytes::BytesMut::new();
         self.decoder.release();
         let deadline = self.deadline();
+        let until = still_here.map_or(deadline, |at| at.min(deadline));
         let drain = self.connection.drain.clone();
         let read = wire::read(&mut self.connection.stream, &mut self.decoder);
         tokio::select! {
             biased;
             () = drain.requested() => Err(Closed::Bye("Server is shutting down")),
             () = notified(changed) => Ok(Woken::Changed),
-            read = timeout_at(deadline.min(still_here), read) => match read {
+            read = timeout_at(until, read) => match read {
                 Ok(read) => read.map(|()| Woken::Input).map_err(Closed::Gone),
-                Err(_) if Instant::now() < deadline => Ok(Woken::StillHere),
+                Err(_) if still_here == Some(until) => Ok(Woken::StillHere),
                 Err(_) => Err(Closed::Bye("Autologout; idle for too long")),
             },
         }

@@ -11,7 +11,8 @@ pub struct Options {
     pub message_size_limit: u64,
     /// Most connections of one user from one address; 0 is no limit.
     pub mail_max_userip_connections: u32,
-    /// How often IDLE says that it is still there, so that no middlebox forgets the connection.
+    /// How often IDLE says that it is still there, so that no middlebox forgets the connection; a
+    /// client that takes it is not logged out. 0 is never.
     pub idle_notify_interval: Duration,
     /// After so long without a command a client is logged out. RFC 3501 §5.4 asks for at least 30
     /// minutes.

@@ -1,5 +1,9 @@
 //! Sessions on one mailbox see each other's changes.
 
+use std::time::Duration;
+
+use facteur_session_imap::Options;
+
 use crate::rig::Rig;
 
 #[tokio::test]
@@ -36,6 +40,37 @@ async fn idle_ends_with_done_only() {
     assert_eq!(client.response().await, "+ idling");
     assert!(client.response().await.starts_with("a OK"));
     assert!(client.response().await.starts_with("b OK"));
+}
+
+/// The client was logged out after 30 minutes of IDLE, though it was there.
+#[tokio::test]
+async fn idle_goes_on_while_the_client_takes_signs_of_life() {
+    let rig = Rig::with(Options {
+        idle_notify_interval: Duration::from_millis(20),
+        autologout: Duration::from_millis(30),
+        ..Options::default()
+    });
+    let mut client = rig.connect().await;
+    client
+        .send(b"a LOGIN alice@x.test secret\r\nb IDLE\r\n")
+        .await;
+    while client.response().await != "+ idling" {}
+    for _ in 0..5 {
+        assert_eq!(client.response().await, "* OK Still here");
+    }
+}
+
+#[tokio::test]
+async fn idle_without_an_interval_is_silent() {
+    let rig = Rig::with(Options {
+        idle_notify_interval: Duration::ZERO,
+        ..Options::default()
+    });
+    let mut watcher = rig.alice_with(1).await;
+    let mut other = rig.alice().await;
+    watcher.begin_idle().await;
+    other.append("INBOX", "", b"A: b\r\n").await;
+    assert_eq!(watcher.response().await, "* 2 EXISTS");
 }
 
 #[tokio::test]
