@@ -155,6 +155,9 @@ async fn carry_out_on(queue: &Queue, request: Request) -> Vec<Answer> {
     let this = queue.clone();
     queue
         .blocking(move || {
+            if let Some(held) = held_back(this.spool(), &request) {
+                return vec![held];
+            }
             finish((|| {
                 match &request {
                     Request::List => {}
@@ -179,6 +182,9 @@ pub fn carry_out_offline(spool: &Spool, request: &Request, each: &mut dyn FnMut(
             each(Answer::Entry(Box::new(entry)));
         }
         return each(Answer::Done);
+    }
+    if let Some(held) = held_back(spool, request) {
+        return each(held);
     }
     let now = |entry: Entry| {
         let schedule = facteur_spool::Schedule {
@@ -217,6 +223,16 @@ pub fn carry_out_offline(spool: &Spool, request: &Request, each: &mut dyn FnMut(
         Ok(None)
     })());
     answers.into_iter().for_each(each);
+}
+
+/// Trying one entry that is kept back would do nothing: it is said.
+fn held_back(spool: &Spool, request: &Request) -> Option<Answer> {
+    let Request::Flush { id: Some(id) } = request else {
+        return None;
+    };
+    let entry = spool.entry(&QueueId::parse(id)?).ok()?;
+    let answer = Answer::Failed("the message is held: release it, and it is tried".to_owned());
+    entry.held.then_some(answer)
 }
 
 fn parse(id: &str) -> Result<QueueId, SpoolError> {

@@ -193,9 +193,18 @@ impl Printer {
             if entry.held { "  (held)" } else { "" },
         )?;
         if self.whole {
-            writeln!(out, "    client    {}", visible(&entry.origin.client))?;
+            let origin = &entry.origin;
+            writeln!(
+                out,
+                "    client    {} {}",
+                visible(&origin.client),
+                visible(&origin.helo)
+            )?;
+            if let Some(account) = &origin.authenticated {
+                writeln!(out, "    account   {}", visible(account))?;
+            }
             writeln!(out, "    attempts  {}", entry.attempts)?;
-            writeln!(out, "    next      {}", time(entry.next_attempt_at))?;
+            writeln!(out, "    next      {}", next(entry))?;
         }
         for recipient in &entry.recipients {
             let state = control::describe(&recipient.state);
@@ -205,6 +214,9 @@ impl Printer {
                 visible(&recipient.forward_path),
                 visible(&state)
             )?;
+            if self.whole && recipient.original != recipient.forward_path {
+                writeln!(out, "        sent to {}", visible(&recipient.original))?;
+            }
         }
         Ok(())
     }
@@ -215,6 +227,15 @@ fn visible(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// When it is tried next; flushed without a server running it has no time.
+fn next(entry: &Entry) -> String {
+    match entry.next_attempt_at {
+        _ if entry.held => "when it is released".to_owned(),
+        0 => "at once".to_owned(),
+        at => time(at),
+    }
 }
 
 fn time(unix: i64) -> String {

@@ -72,6 +72,10 @@ async fn operator_lists_shows_holds_releases_and_deletes() {
         [Answer::Done]
     );
     assert!(world.store.spool().entry(&later.queue_id).unwrap().held);
+    let flush = Request::Flush {
+        id: Some(id.clone()),
+    };
+    assert!(matches!(ask(&path, flush).await[..], [Answer::Failed(_)]));
     assert_eq!(ask(&path, Request::Release { id }).await, [Answer::Done]);
     assert_eq!(peer.next().await.rcpts, ["RCPT TO:<b@far.test>"]);
     queue.stop(GRACE).await;
@@ -110,6 +114,11 @@ fn without_a_server_the_spool_itself_is_changed() {
     };
     assert_eq!(run(Request::Hold { id: id.clone() }), [Answer::Done]);
     assert!(world.spooled()[0].held);
+    let flush = || Request::Flush {
+        id: Some(id.clone()),
+    };
+    // It would do nothing.
+    assert!(matches!(run(flush())[..], [Answer::Failed(_)]));
     assert_eq!(run(Request::Release { id: id.clone() }), [Answer::Done]);
     assert_eq!(run(Request::Flush { id: None }), [Answer::Done]);
     assert_eq!(
