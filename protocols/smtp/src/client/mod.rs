@@ -327,6 +327,9 @@ impl Client {
                 self.stuffer = Some(Stuffer::default());
                 return Some(Event::BodyWanted);
             }
+            // RFC 2033 §4.2: a peer must not take DATA without a recipient, and would answer the end
+            // of it for nobody: we hang up.
+            Verdict::SendNothing if self.dialect == Dialect::Lmtp => self.closing = true,
             // RFC 2920 §3.1: the peer took DATA without a recipient; an empty message ends it.
             Verdict::SendNothing => {
                 Stuffer::default().finish(&mut self.output);

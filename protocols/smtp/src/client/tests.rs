@@ -158,6 +158,19 @@ fn lmtp_answers_for_each_accepted_recipient() {
 }
 
 #[test]
+fn lmtp_data_accepted_without_a_recipient_is_not_waited_for() {
+    let mut client = ready(Dialect::Lmtp, PIPELINING);
+    client.send(message(&["b@example.net"]));
+    output(&mut client);
+    let events = feed(&mut client, "250 ok\r\n550 5.1.1 no\r\n354 go\r\n");
+    assert_eq!(codes(&events), [550]);
+    assert_eq!(
+        (output(&mut client).as_str(), client.is_idle()),
+        ("", false)
+    );
+}
+
+#[test]
 fn message_over_the_peers_size_is_never_begun() {
     let mut client = ready(Dialect::Smtp, PIPELINING);
     let big = Message {
