@@ -164,22 +164,32 @@ impl Sql {
         Ok(None)
     }
 
-    /// Waits no longer than the time-out, and says "unavailable" for whatever fails.
+    /// Waits for the directory's database no longer than the time-out, and says "unavailable" for
+    /// whatever fails.
     async fn in_time<T>(
         &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Unavailable> {
+        let failed = |error: &sqlx::Error| self.pool.describe(error);
+        self.in_time_or(failed, work).await
+    }
+
+    /// The same of any database; `describe` says what is told of an error.
+    async fn in_time_or<T>(
+        &self,
+        describe: impl Fn(&sqlx::Error) -> String,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, Unavailable> {
         match tokio::time::timeout(self.timeout, work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "directory look-up failed");
-                Err(Unavailable(error.to_string()))
+                let error = describe(&error);
+                tracing::warn!(error, "directory look-up failed");
+                Err(Unavailable(error))
             }
             Err(_) => {
                 tracing::warn!(timeout = ?self.timeout, "directory look-up timed out");
-                Err(Unavailable(
-                    "the database did not answer in time".to_owned(),
-                ))
+                Err(Unavailable(describe(&sqlx::Error::PoolTimedOut)))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One bounded pool over one of three databases; results as texts.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _,
@@ -158,6 +158,40 @@ impl Pool {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
             Self::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// Where the database is; never who asks, and with what password.
+    fn place(&self) -> String {
+        let place = |socket: Option<&PathBuf>, host: &str, port| match socket {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{host}:{port}"),
+        };
+        match self {
+            Self::Sqlite(pool) => pool.connect_options().get_filename().display().to_string(),
+            Self::Postgres(pool) => {
+                let options = pool.connect_options();
+                place(options.get_socket(), options.get_host(), options.get_port())
+            }
+            Self::MySql(pool) => {
+                let options = pool.connect_options();
+                place(options.get_socket(), options.get_host(), options.get_port())
+            }
+        }
+    }
+
+    /// What an operator is told of a failure.
+    pub(crate) fn describe(&self, error: &sqlx::Error) -> String {
+        let place = self.place();
+        match error {
+            // The pool tries again until then, and does not say what for.
+            sqlx::Error::PoolTimedOut => {
+                format!("no connection to the database at {place} in time: does it run there?")
+            }
+            sqlx::Error::Io(error) => {
+                format!("no connection to the database at {place}: {error}")
+            }
+            error => format!("the database at {place}: {error}"),
         }
     }
 

@@ -69,13 +69,18 @@ impl Sql {
                     tracing::info!(%error, "quota2 may not be written: the count is kept in our own file");
                     self.usage.quota2_refused.store(true, Ordering::Relaxed);
                 }
-                Ok(Err(error)) => return Err(Unavailable(error.to_string())),
-                Err(_) => return Err(Unavailable("the database did not answer in time".into())),
+                Ok(Err(error)) => return Err(Unavailable(self.pool.describe(&error))),
+                Err(_) => {
+                    let error = sqlx::Error::PoolTimedOut;
+                    return Err(Unavailable(self.pool.describe(&error)));
+                }
             }
         }
         let own = self.usage.own_pool();
-        if let Some(pool) = self.in_time(own).await? {
-            self.in_time(upsert(pool, &name, bytes, messages)).await?;
+        if let Some(pool) = self.in_time_or(ToString::to_string, own).await? {
+            let write = upsert(pool, &name, bytes, messages);
+            let failed = |error: &sqlx::Error| pool.describe(error);
+            self.in_time_or(failed, write).await?;
         }
         Ok(())
     }
