@@ -6,12 +6,13 @@
 use std::{collections::BTreeMap, io, path::Path, time::SystemTime};
 
 use facteur_disk::{Disk, EntryKind};
-use facteur_index::{Details, Index, MessageRow, Parts, Transaction};
+use facteur_index::{Details, Index, MailboxRow, MessageRow, Parts, Transaction};
 use facteur_model::{Flags, Guid, InternalDate, MailboxName, ModSeq, Uid, UidSet};
 use facteur_sdbox::{Layout, MessageFile, Metadata};
 
 use crate::{
     StoreError,
+    commit::next_uid,
     owner::{Folder, count_in, state_of},
     read,
 };
@@ -51,16 +52,12 @@ pub(crate) fn folder(
         .filter(|uid| !present.contains(*uid))
         .collect();
     let expunged = index.expunged(mailbox, ModSeq::new(0))?;
-    let (ended, new): (Vec<Uid>, Vec<Uid>) = files
+    let (back, mut new): (Vec<Uid>, Vec<Uid>) = files
         .iter()
         .copied()
         .filter(|uid| !known.contains(*uid))
         .partition(|uid| expunged.contains(*uid));
     let mails = layout.mails(name);
-    for uid in ended {
-        // It was expunged, and that was not all written: finish it.
-        disk.unlink_if_there(&mails.join(Layout::file_name(uid)))?;
-    }
     let row = &mut folder.row;
     if trust == Trust::Nothing || before.highest_modseq == ModSeq::new(1) {
         row.uid_next = row.uid_next.max(folder.identity.uid_ceiling);
@@ -69,6 +66,7 @@ pub(crate) fn folder(
     }
     let past_last = files.last().map_or(1, |uid| u64::from(uid.value()) + 1);
     row.uid_next = row.uid_next.max(past_last);
+    new.extend(give_new_uids(disk, &mails, &back, row)?);
     if !new.is_empty() || !gone.is_empty() {
         row.highest_modseq = ModSeq::new(row.highest_modseq.value() + 1);
         tracing::warn!(mailbox = %name, found = new.len(), gone = gone.len(), "index is brought in line with the message files");
@@ -94,6 +92,31 @@ pub(crate) fn folder(
         }
         Ok::<_, StoreError>(())
     })
+}
+
+/// Files whose UIDs are of expunged messages. We unlink before an expunge is noted, so that somebody
+/// put them back: a backup, or a disk that was missing at the last start. They are mail, under UIDs
+/// that clients must not see again (RFC 3501 §2.3.1.1).
+fn give_new_uids(
+    disk: &Disk,
+    mails: &Path,
+    back: &[Uid],
+    row: &mut MailboxRow,
+) -> Result<Vec<Uid>, StoreError> {
+    let mut given = Vec::with_capacity(back.len());
+    for uid in back {
+        let old = mails.join(Layout::file_name(*uid));
+        if disk.kind(&old)? != Some(EntryKind::File) {
+            continue;
+        }
+        let new = next_uid(row)?;
+        disk.rename_new(&old, &mails.join(Layout::file_name(new)))?;
+        given.push(new);
+    }
+    if !given.is_empty() {
+        disk.sync_dir(mails)?;
+    }
+    Ok(given)
 }
 
 /// Writes the rows of a message from its file; `None` when the file is not one that can be read. It

@@ -75,6 +75,35 @@ fn a_damaged_index_is_rebuilt() {
     }
 }
 
+/// They were deleted: whoever lost a disk for one start lost its mail when it came back.
+#[test]
+fn files_that_come_back_after_a_start_without_them_get_new_uids() {
+    let world = World::new();
+    fill(&world);
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let away = world.dir.path().join("away");
+    let start = || {
+        let store = world.open();
+        let inbox = world.mailbox(&store, "bob", "INBOX");
+        let seen = listed(&inbox);
+        let texts: Vec<_> = seen.iter().map(|uid| text(&inbox, *uid)).collect();
+        // Not closed after a change: the next start looks through the files.
+        world.deliver(&store, "bob", "Spam");
+        (seen, texts)
+    };
+    let (before, texts) = start();
+    assert_eq!(before, [1, 2]);
+    fs::rename(&mails, &away).unwrap();
+    fs::create_dir(&mails).unwrap();
+    assert_eq!(start().0, [0u32; 0]);
+    fs::remove_dir(&mails).unwrap();
+    fs::rename(&away, &mails).unwrap();
+    let (after, same) = start();
+    assert_eq!(same, texts);
+    assert!(after.len() == 2 && after[0] > 3, "{after:?}");
+    assert_eq!(start().0, after);
+}
+
 /// One folder named like a message kept the whole account from being opened.
 #[test]
 fn what_is_no_message_file_does_not_hide_the_others() {
