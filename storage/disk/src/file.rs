@@ -238,6 +238,14 @@ impl DiskFile {
         Ok(())
     }
 
+    /// Says that the first `length` bytes are read soon: the disk fetches them meanwhile.
+    pub fn will_need(&self, length: u64) {
+        // 0 would mean all of the file. Advice that is not taken costs nothing but time.
+        if let Some(length) = std::num::NonZeroU64::new(length) {
+            let _ = rustix::fs::fadvise(&self.file, 0, Some(length), rustix::fs::Advice::WillNeed);
+        }
+    }
+
     /// The plain file, for readers that send or map it.
     pub fn into_file(self) -> File {
         self.file

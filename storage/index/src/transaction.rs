@@ -208,14 +208,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Changes flags and keywords of a message.
+    /// Gives all messages from `first` to the one of `row` its flags, keywords and MODSEQ.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn set_flags(&self, mailbox: u32, row: &MessageRow) -> Result<(), IndexError> {
+    pub fn set_flags(&self, mailbox: u32, first: Uid, row: &MessageRow) -> Result<(), IndexError> {
         self.run(
-            "UPDATE message SET flags = ?2, keywords = ?3, modseq = ?4 WHERE id = ?1",
+            "UPDATE message SET flags = ?3, keywords = ?4, modseq = ?5 WHERE id BETWEEN ?1 AND ?2",
             params![
+                key(mailbox, first.value().into()),
                 key(mailbox, row.uid.value().into()),
                 row.flags.bits(),
                 row.keywords,

@@ -120,7 +120,14 @@ impl MessageFile {
     /// # Errors
     /// As `open(2)` and `read(2)`; [`io::ErrorKind::InvalidData`] when it is no dbox file.
     pub fn open(disk: &Disk, path: &Path) -> io::Result<Self> {
-        let file = disk.open(path)?;
+        Self::new(disk.open(path)?)
+    }
+
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// As `read(2)`; [`io::ErrorKind::InvalidData`] when it is no dbox file.
+    pub fn new(file: DiskFile) -> io::Result<Self> {
         let mut head = [0; 256];
         let read = file.read_at(&mut head, 0)?;
         let (offset, stored_size) =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facteur_model::{FlagOperation, Flags, Keyword, ModSeq, UidSet};
+use facteur_model::{FlagOperation, Flags, Keyword, ModSeq, Uid, UidSet};
 
 use crate::{
     FlagChange, FlagOutcome, KeywordSetId, MessageState, Snapshot, StoreError,
@@ -28,8 +28,8 @@ pub(crate) fn store(
     let mut outcome = FlagOutcome::default();
     let mut row = folder.row;
     let modseq = ModSeq::new(row.highest_modseq.value() + 1);
-    let mut changed = Vec::new();
-    for (_, message) in snapshot.select(uids) {
+    let mut changed = Changed::default();
+    for (sequence, message) in snapshot.select(uids) {
         if change
             .unchanged_since
             .is_some_and(|since| message.modseq > since)
@@ -47,10 +47,10 @@ pub(crate) fn store(
             count_out(&mut row, message);
             let after = MessageState { modseq, ..after };
             count_in(&mut row, &after);
-            changed.push(after);
+            changed.push(sequence, after);
         }
     }
-    if changed.is_empty() {
+    if changed.states.is_empty() {
         return Ok(outcome);
     }
     row.highest_modseq = modseq;
@@ -64,21 +64,46 @@ pub(crate) fn store(
         for (id, text) in &keywords.added {
             transaction.add_keyword_set(row.id, id.0, text)?;
         }
-        for message in &changed {
-            transaction.set_flags(row.id, &row_of(message))?;
+        for (first, last) in &changed.runs {
+            transaction.set_flags(row.id, *first, &row_of(last))?;
         }
         transaction.set_mailbox(&row)
     })?;
     let folder = state.folder_of_mut(&view.core)?;
     folder.row = row;
     folder.keywords = Some(Arc::clone(&keywords.table));
-    let next = snapshot.with_changed(&changed);
+    let next = snapshot.with_changed(&changed.states);
     view.publish(
         next.at(Some(keywords.table), row.uid_next, modseq),
         &mut wakes,
     );
     drop(state);
     Ok(outcome)
+}
+
+/// What messages become.
+#[derive(Default)]
+struct Changed {
+    states: Vec<MessageState>,
+    /// The same for the index: from this UID to that message without a gap all become alike.
+    runs: Vec<(Uid, MessageState)>,
+    last_sequence: u32,
+}
+
+impl Changed {
+    fn push(&mut self, sequence: u32, after: MessageState) {
+        self.states.push(after);
+        let follows = self.last_sequence.checked_add(1) == Some(sequence);
+        self.last_sequence = sequence;
+        match self.runs.last_mut() {
+            Some((_, last))
+                if follows && (last.flags, last.keywords) == (after.flags, after.keywords) =>
+            {
+                *last = after;
+            }
+            _ => self.runs.push((after.uid, after)),
+        }
+    }
 }
 
 fn flags_after(flags: Flags, change: &FlagChange) -> Flags {

@@ -33,7 +33,7 @@ pub use body::{Body, StagedFile, Staging};
 pub use changes::Changes;
 pub use error::StoreError;
 pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
-pub use read::MessageReader;
+pub use read::{MessageReader, Readers};
 pub use shared::{Spooled, UsageChanged};
 pub use snapshot::{KeywordSetId, MessageState, Snapshot};
 pub use store::{AutoFolder, Options, Store};

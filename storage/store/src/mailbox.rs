@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use facteur_disk::DiskFile;
 use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use facteur_sdbox::Layout;
 
 use crate::{
     Snapshot, StoreError, Subscription, copy, expunge, flags, move_messages,
     owner::Owner,
-    read::{self, MessageReader},
+    read::{self, MessageReader, Opened, Readers},
     shared::Shared,
     view::View,
 };
@@ -176,15 +177,31 @@ impl Mailbox {
     /// # Errors
     /// [`StoreError::Gone`] when it was expunged meanwhile.
     pub fn read(&self, uid: Uid) -> Result<MessageReader, StoreError> {
+        let (file, size) = self.open_file(uid)?;
+        self.reader(file, size)
+    }
+
+    /// Opens messages in turn; the disk is asked for the first `octets` of those that come next
+    /// meanwhile.
+    pub fn read_each<I: Iterator<Item = Uid>>(&self, uids: I, octets: u64) -> Readers<'_, I> {
+        Readers::new(self, uids, octets)
+    }
+
+    pub(crate) fn reader(&self, file: DiskFile, size: u64) -> Result<MessageReader, StoreError> {
+        read::reader(&self.shared.disk, file, size, &self.shared.staging)
+    }
+
+    /// Opens a message's file.
+    pub(crate) fn open_file(&self, uid: Uid) -> Opened {
         let snapshot = self.snapshot();
         let message = snapshot.by_uid(uid).ok_or(StoreError::Gone)?;
         let open = |name: &MailboxName| {
             let path = self.owner.layout.mails(name).join(Layout::file_name(uid));
-            read::open(&self.shared.disk, &path, message.size, &self.shared.staging)
+            self.shared.disk.open(&path)
         };
         let name = self.name();
-        match open(&name) {
-            Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+        let file = match open(&name) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // Expunged meanwhile, or the mailbox was renamed between the name and the file.
                 let renamed = {
                     let _state = self.owner.lock()?;
@@ -196,7 +213,8 @@ impl Mailbox {
                 open(&renamed)
             }
             result => result,
-        }
+        };
+        Ok((file?, message.size))
     }
 
     fn row_id(&self) -> Result<u32, StoreError> {

@@ -1,12 +1,13 @@
 //! Reading messages from their files.
 
-use std::{fs::File, io, path::Path};
+use std::{collections::VecDeque, fs::File, io, path::Path};
 
 use facteur_disk::{Disk, DiskFile};
 use facteur_message::{Limits, Scanned, Scanner};
+use facteur_model::Uid;
 use facteur_sdbox::{CrlfLines, MessageFile, Metadata};
 
-use crate::StoreError;
+use crate::{Mailbox, StoreError};
 
 /// An open message file.
 #[derive(Debug)]
@@ -22,15 +23,15 @@ pub struct MessageReader {
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Opens a message for a client. One that another program stored with LF line ends is given as a
-/// file without a name, in `staging`, with CRLF.
-pub(crate) fn open(
+/// Reads a message's file for a client. One that another program stored with LF line ends is given
+/// as a file without a name, in `staging`, with CRLF.
+pub(crate) fn reader(
     disk: &Disk,
-    path: &Path,
+    file: DiskFile,
     size: u64,
     staging: &Path,
 ) -> Result<MessageReader, StoreError> {
-    let stored = MessageFile::open(disk, path)?;
+    let stored = MessageFile::new(file)?;
     if stored.stored_size == size {
         return Ok(MessageReader {
             file: stored.file.into_file(),
@@ -46,6 +47,57 @@ pub(crate) fn open(
         offset: 0,
         size,
     })
+}
+
+/// Files opened ahead of the one that is read.
+const AHEAD: usize = 32;
+
+/// A file opened ahead, and its message's size.
+pub(crate) type Opened = Result<(DiskFile, u64), StoreError>;
+
+/// Messages opened in turn: the disk fetches those that come next while one is read.
+#[derive(Debug)]
+pub struct Readers<'m, I> {
+    mailbox: &'m Mailbox,
+    uids: I,
+    /// So much of each message is fetched ahead.
+    octets: u64,
+    ahead: VecDeque<(Uid, Opened)>,
+}
+
+impl<'m, I: Iterator<Item = Uid>> Readers<'m, I> {
+    pub(crate) fn new(mailbox: &'m Mailbox, uids: I, octets: u64) -> Self {
+        Self {
+            mailbox,
+            uids,
+            octets,
+            ahead: VecDeque::new(),
+        }
+    }
+
+    fn open(&mut self, uid: Uid) -> (Uid, Opened) {
+        let opened = self.mailbox.open_file(uid);
+        if let Ok((file, size)) = &opened {
+            file.will_need(self.octets.min(*size));
+        }
+        (uid, opened)
+    }
+}
+
+impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
+    type Item = (Uid, Result<MessageReader, StoreError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ahead.len() < AHEAD
+            && let Some(uid) = self.uids.next()
+        {
+            let opened = self.open(uid);
+            self.ahead.push_back(opened);
+        }
+        let (uid, opened) = self.ahead.pop_front()?;
+        let reader = opened.and_then(|(file, size)| self.mailbox.reader(file, size));
+        Some((uid, reader))
+    }
 }
 
 /// What the wire needs of a message in its file. Of a compressed one nothing is known but its size.

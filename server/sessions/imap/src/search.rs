@@ -28,6 +28,10 @@ use key::Key;
 const GROUP: usize = 256;
 /// … and no more octets of them.
 const GROUP_OCTETS: u64 = 8 << 20;
+/// So much of each message is fetched from the disk ahead, where its body is asked for …
+const BODY: u64 = 256 * 1024;
+/// … and where only its header is.
+const HEADER: u64 = 8 * 1024;
 /// So many keys of messages are judged in the connection's own task: a millisecond or two. More
 /// would keep other connections waiting.
 const AT_ONCE: u64 = 200_000;
@@ -148,33 +152,47 @@ impl Job {
                 envelopes.insert(uid, summary.envelope.clone());
             })?;
         }
+        let parsed = |uid: Uid| envelopes.get(&uid).and_then(|wire| envelope::parse(wire));
         let mut found = UidSet::new();
+        let mut open = Vec::new();
         for uid in group {
-            let envelope = envelopes.get(&uid).and_then(|wire| envelope::parse(wire));
-            match self.decide(uid, envelope.as_ref()) {
-                Ok(true) => found.insert(uid),
+            match self.judge(uid, parsed(uid).as_ref(), None)? {
+                Some(true) => found.insert(uid),
+                Some(false) => {}
+                None => open.push(uid),
+            }
+        }
+        let ahead = if self.key.uses_body() { BODY } else { HEADER };
+        for (uid, reader) in self.mailbox.read_each(open.into_iter(), ahead) {
+            let verdict = reader.and_then(|reader| {
+                let mut content = Content::of(reader);
+                self.judge(uid, parsed(uid).as_ref(), Some(&mut content))
+            });
+            match verdict {
+                Ok(Some(true)) => found.insert(uid),
                 // Gone is not found.
-                Ok(false) | Err(StoreError::Gone) => {}
+                Ok(_) | Err(StoreError::Gone) => {}
+                // One message that cannot be read does not keep the others from the client.
+                Err(StoreError::Io(cause)) => {
+                    let mailbox = self.mailbox.name();
+                    tracing::error!(%mailbox, %uid, %cause, "message cannot be read");
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(found)
     }
 
-    fn decide(
+    fn judge(
         &self,
         uid: Uid,
         envelope: Option<&envelope::Envelope<'_>>,
-    ) -> Result<bool, StoreError> {
+        content: Option<&mut Content>,
+    ) -> Result<Option<bool>, StoreError> {
         let Some(message) = self.snapshot.by_uid(uid) else {
-            return Ok(false);
+            return Ok(Some(false));
         };
         let known = Known::new(message, &self.snapshot, &self.recent);
-        if let Some(verdict) = judge(&self.key, &known, envelope, None)? {
-            return Ok(verdict);
-        }
-        let mut content = Content::open(&self.mailbox, uid)?;
-        let verdict = judge(&self.key, &known, envelope, Some(&mut content))?;
-        Ok(verdict.unwrap_or(false))
+        judge(&self.key, &known, envelope, content)
     }
 }

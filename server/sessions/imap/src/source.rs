@@ -5,8 +5,7 @@ use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 use bytes::BytesMut;
 use facteur_imap::{Section, SectionItem, SectionText};
 use facteur_message::{Limits, Scanner, SectionText as Text, Structure, headers::FieldFilter};
-use facteur_model::Uid;
-use facteur_store::{Mailbox, StoreError};
+use facteur_store::MessageReader;
 
 /// How much is read at a time where a message is looked through.
 const CHUNK: usize = 64 * 1024;
@@ -39,9 +38,8 @@ pub(crate) enum Located {
 }
 
 impl Source {
-    pub(crate) fn open(mailbox: &Mailbox, uid: Uid) -> Result<Self, StoreError> {
-        let reader = mailbox.read(uid)?;
-        Ok(Self::new(reader.file, reader.offset, reader.size))
+    pub(crate) fn of(reader: MessageReader) -> Self {
+        Self::new(reader.file, reader.offset, reader.size)
     }
 
     pub(crate) fn new(file: File, offset: u64, size: u64) -> Self {
@@ -71,6 +69,16 @@ impl Source {
             Err(_) => out.truncate(begin),
         }
         read
+    }
+
+    /// Fails when the file ends before `range` does: to be asked before a literal is announced whose
+    /// octets are read only later.
+    pub(crate) fn check(&self, range: &Range<u64>) -> io::Result<()> {
+        let end = self.offset.saturating_add(range.end);
+        match self.file.metadata()?.len() < end {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(()),
+        }
     }
 
     /// Octets of the message.

@@ -57,7 +57,7 @@ impl Session {
             .blocking(move || {
                 let before = mailbox.snapshot();
                 let outcome = mailbox.store(&uids, &change)?;
-                if mail_log::enabled() {
+                if may_turn_deleted(&change) && mail_log::enabled() {
                     let after = mailbox.snapshot();
                     for (event, deleted) in [(Event::Delete, true), (Event::Undelete, false)] {
                         let which = turned(&before, &after, &outcome.stored, deleted);
@@ -156,6 +156,10 @@ pub(crate) fn flags_of(list: &FlagList) -> Result<(Flags, Vec<Keyword>), Reply> 
         }
     }
     Ok((flags, keywords))
+}
+
+fn may_turn_deleted(change: &FlagChange) -> bool {
+    change.operation == FlagOperation::Replace || change.flags.contains(Flag::Deleted)
 }
 
 /// Those of `uids` whose `\Deleted` turned to `deleted`.

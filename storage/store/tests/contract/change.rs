@@ -3,7 +3,7 @@
 use facteur_model::{Flag, FlagOperation, Flags, Keyword, ModSeq, QuotaLimits, Uid};
 use facteur_store::{FlagChange, Mailbox, StoreError};
 
-use crate::world::{World, listed, name, text, uids};
+use crate::world::{World, bytes_of, listed, name, text, uids};
 
 fn change(operation: FlagOperation, flags: &[Flag], keywords: &[&str]) -> FlagChange {
     FlagChange {
@@ -75,6 +75,82 @@ fn store_changes_flags_and_keywords_and_modseq() {
 
     let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
     assert_eq!((status.messages, status.unseen, status.deleted), (3, 2, 0));
+}
+
+/// The index is changed by runs of messages that become alike: with flags, keywords, gaps and
+/// messages left alone mixed, another owner reads what this one showed.
+#[test]
+fn store_of_mixed_messages_is_in_the_index_as_shown() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..12 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let all: Vec<u32> = (1..=12).collect();
+    let steps = [
+        (&[3][..], FlagOperation::Add, Flag::Deleted, "gone"),
+        (&[5, 6, 9], FlagOperation::Add, Flag::Seen, "Work"),
+        (&[1, 2, 4, 5], FlagOperation::Add, Flag::Flagged, "later"),
+        (&all, FlagOperation::Add, Flag::Seen, "Work"),
+        (&[7, 8, 11], FlagOperation::Remove, Flag::Seen, "Work"),
+        (&all, FlagOperation::Add, Flag::Flagged, "later"),
+    ];
+    inbox
+        .store(
+            &uids(&[3]),
+            &change(FlagOperation::Add, &[Flag::Deleted], &[]),
+        )
+        .unwrap();
+    inbox.expunge(&uids(&[3]), false).unwrap();
+    for (messages, operation, flag, keyword) in steps {
+        inbox
+            .store(&uids(messages), &change(operation, &[flag], &[keyword]))
+            .unwrap();
+    }
+    let shown: Vec<_> = inbox.snapshot().iter().copied().collect();
+    let named: Vec<_> = (1..=12)
+        .filter(|n| *n != 3)
+        .map(|n| flags(&inbox, n))
+        .collect();
+    drop(inbox);
+    store.close().unwrap();
+    drop(store);
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let read: Vec<_> = inbox.snapshot().iter().copied().collect();
+    assert_eq!(read, shown);
+    let again: Vec<_> = (1..=12)
+        .filter(|n| *n != 3)
+        .map(|n| flags(&inbox, n))
+        .collect();
+    assert_eq!(again, named);
+}
+
+#[test]
+fn messages_read_in_turn_are_whole_in_order_and_gone_where_expunged() {
+    let world = World::new();
+    let store = world.open();
+    for _ in 0..100 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.expunge(&uids(&[40]), true).unwrap();
+    let asked: Vec<u32> = (1..=101).rev().collect();
+    let in_turn = asked.iter().filter_map(|n| Uid::new(*n));
+    let mut seen = Vec::new();
+    for (uid, reader) in inbox.read_each(in_turn, 10) {
+        seen.push(uid.value());
+        match reader {
+            Ok(reader) => {
+                assert_eq!(reader.size, text(&inbox, uid.value()).len() as u64);
+                assert_eq!(bytes_of(&reader), text(&inbox, uid.value()));
+            }
+            Err(StoreError::Gone) => assert!([40, 101].contains(&uid.value())),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(seen, asked);
 }
 
 #[test]

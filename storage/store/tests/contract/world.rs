@@ -10,8 +10,8 @@ use facteur_model::{
 };
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
 use facteur_store::{
-    Account, Append, AutoFolder, Batch, Body, Committed, Mailbox, Options, QuotaCheck, Store,
-    StoreError,
+    Account, Append, AutoFolder, Batch, Body, Committed, Mailbox, MessageReader, Options,
+    QuotaCheck, Store, StoreError,
 };
 
 pub(crate) const MAIL: &[u8] =
@@ -146,7 +146,10 @@ pub(crate) fn listed(mailbox: &Mailbox) -> Vec<u32> {
 
 /// A message's bytes.
 pub(crate) fn text(mailbox: &Mailbox, uid: u32) -> Vec<u8> {
-    let reader = mailbox.read(Uid::new(uid).unwrap()).unwrap();
+    bytes_of(&mailbox.read(Uid::new(uid).unwrap()).unwrap())
+}
+
+pub(crate) fn bytes_of(reader: &MessageReader) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
     reader
         .file

@@ -70,10 +70,14 @@ impl Plan {
         !self.summary && !self.sections
     }
 
+    /// So many octets of each message are worth fetching from the disk ahead.
+    pub(super) fn ahead(&self) -> u64 {
+        if self.whole { INLINE } else { HEADER }
+    }
+
     /// How many octets a message of this size may put into memory.
     fn cost(&self, size: u64) -> u64 {
-        let each = if self.whole { INLINE } else { HEADER };
-        size.min(each).saturating_mul(self.count)
+        size.min(self.ahead()).saturating_mul(self.count)
     }
 }
 

@@ -5,7 +5,9 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use bytes::BytesMut;
 use facteur_imap::{FetchItem, SectionItem, write::FetchWriter};
 use facteur_model::{Flag, FlagOperation, Flags, Uid, UidSet};
-use facteur_store::{FlagChange, Mailbox, MessageState, Snapshot, StoreError, Summary};
+use facteur_store::{
+    FlagChange, Mailbox, MessageReader, MessageState, Snapshot, StoreError, Summary,
+};
 
 use super::plan::{INLINE, Plan};
 use crate::{
@@ -131,7 +133,7 @@ impl Job {
                     there
                 });
                 if let (Some((sequence, message)), true) = (found, written.is_ok()) {
-                    written = rendering.message(sequence, message, Some(summary));
+                    written = rendering.message(sequence, message, Some(summary), None);
                 }
             })?;
         rendering.rendered.gone |= messages.next().is_some();
@@ -147,8 +149,14 @@ impl Job {
             true => self.summaries(self.uids(group))?,
             false => HashMap::new(),
         };
+        let uids = self.messages(group).map(|(_, message)| message.uid);
+        let mut readers = self.mailbox.read_each(uids, self.plan.ahead());
         for (sequence, message) in self.messages(group) {
-            rendering.message(sequence, message, summaries.get(&message.uid))?;
+            let reader = match self.plan.sections {
+                true => readers.next().map(|(_, reader)| reader),
+                false => None,
+            };
+            rendering.message(sequence, message, summaries.get(&message.uid), reader)?;
         }
         Ok(())
     }
@@ -209,13 +217,14 @@ impl Rendering<'_> {
         sequence: u32,
         message: &MessageState,
         summary: Option<&Summary>,
+        reader: Option<Result<MessageReader, StoreError>>,
     ) -> Result<(), StoreError> {
         let plan = &self.job.plan;
         // Everything is found before anything is written: a response is whole or not there.
         let mut sections = Vec::new();
         let mut source = None;
-        if plan.sections {
-            match self.job.locate(message.uid) {
+        if let Some(reader) = reader {
+            match reader.and_then(|reader| self.job.locate(reader)) {
                 Ok((opened, located)) => {
                     source = Some(opened);
                     sections = located;
@@ -312,9 +321,9 @@ impl Rendering<'_> {
 }
 
 impl Job {
-    /// Opens a message and finds its sections, in the order of the items.
-    fn locate(&self, uid: Uid) -> Result<(Arc<Source>, Vec<Located>), StoreError> {
-        let mut source = Source::open(&self.mailbox, uid)?;
+    /// Finds a message's sections, in the order of the items.
+    fn locate(&self, reader: MessageReader) -> Result<(Arc<Source>, Vec<Located>), StoreError> {
+        let mut source = Source::of(reader);
         let mut located = Vec::with_capacity(1);
         for item in &self.plan.items {
             if let FetchItem::Section(section) = item {
@@ -336,6 +345,9 @@ fn write_section(
     match (located, source) {
         (Located::Octets(range), Some(source)) => {
             let length = range.end.saturating_sub(range.start);
+            if length > INLINE {
+                source.check(&range)?;
+            }
             fetch.section(section, length);
             if length <= INLINE {
                 source.read(&range, fetch.out())?;

@@ -3,8 +3,7 @@
 use std::{borrow::Cow, io, ops::Range};
 
 use facteur_message::{ByteRange, PartKind, headers};
-use facteur_model::Uid;
-use facteur_store::{Mailbox, StoreError};
+use facteur_store::{MessageReader, StoreError};
 use mail_parser::{HeaderValue, decoders::charsets::map::charset_decoder, parsers::MessageStream};
 
 use super::{decode::Decoder, needle::Needle};
@@ -19,7 +18,9 @@ const WINDOW: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Content {
     source: Source,
-    /// All of it, when it is small.
+    /// Its body is searched in memory.
+    is_small: bool,
+    /// All of it, then.
     whole: Option<Vec<u8>>,
 }
 
@@ -32,13 +33,19 @@ struct Leaf {
 }
 
 impl Content {
-    pub(super) fn open(mailbox: &Mailbox, uid: Uid) -> Result<Self, StoreError> {
-        let source = Source::open(mailbox, uid)?;
-        let whole = match source.size() <= WHOLE {
-            true => Some(source.bytes(&(0..source.size()))?),
-            false => None,
-        };
-        Ok(Self { source, whole })
+    pub(super) fn of(reader: MessageReader) -> Self {
+        Self {
+            is_small: reader.size <= WHOLE,
+            source: Source::of(reader),
+            whole: None,
+        }
+    }
+
+    fn read_if_small(&mut self) -> io::Result<()> {
+        if self.is_small && self.whole.is_none() {
+            self.whole = Some(self.source.bytes(&(0..self.source.size()))?);
+        }
+        Ok(())
     }
 
     /// `HEADER`: whether a field of this name holds the text; whether it is there, for an empty one.
@@ -51,6 +58,7 @@ impl Content {
 
     /// `TEXT`
     pub(super) fn has(&mut self, needle: &Needle) -> Result<bool, StoreError> {
+        self.read_if_small()?;
         if !self.may_have(needle) {
             return Ok(false);
         }
@@ -63,6 +71,7 @@ impl Content {
         if needle.is_empty() {
             return Ok(true);
         }
+        self.read_if_small()?;
         if !self.may_have(needle) {
             return Ok(false);
         }

@@ -85,6 +85,17 @@ impl Key {
         }
     }
 
+    /// Whether more than the header of a message may be asked for.
+    pub(super) fn uses_body(&self) -> bool {
+        match self {
+            Self::Body(_) | Self::Text(_) => true,
+            Self::And(keys) => keys.iter().any(Self::uses_body),
+            Self::Or(both) => both.0.uses_body() || both.1.uses_body(),
+            Self::Not(key) => key.uses_body(),
+            _ => false,
+        }
+    }
+
     /// Whether an envelope can decide something.
     pub(super) fn uses_envelope(&self) -> bool {
         match self {

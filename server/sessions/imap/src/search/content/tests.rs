@@ -7,7 +7,8 @@ fn content(message: &str, small: bool) -> Content {
     file.write_all(message.as_bytes()).unwrap();
     let source = Source::new(file, 0, message.len() as u64);
     Content {
-        whole: small.then(|| message.as_bytes().to_vec()),
+        is_small: small,
+        whole: None,
         source,
     }
 }
