@@ -40,13 +40,21 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// Text between backticks within lines.
+/// Text between backticks within lines; not that in the column of a table that says what things are
+/// called "there", in other programs.
 fn code_words(page: &str) -> Vec<String> {
     let mut fenced = false;
     let mut found = Vec::new();
     let text = read(page);
     let mut prose = String::new();
+    let mut of_others = false;
     for line in text.lines() {
+        let cells = line.trim_start().strip_prefix('|');
+        of_others = cells.is_some_and(|cells| of_others || cells.starts_with(" there "));
+        let line = match cells {
+            Some(cells) if of_others => cells.split_once('|').map_or("", |(_, rest)| rest),
+            _ => line,
+        };
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
