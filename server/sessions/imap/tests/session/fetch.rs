@@ -123,6 +123,31 @@ async fn many_messages_come_in_order() {
 }
 
 #[tokio::test]
+async fn messages_cut_short_on_disk_are_left_out_of_fetch_and_search() {
+    let rig = Rig::new();
+    let mut client = rig.alice().await;
+    let long = [
+        b"Subject: long\r\n\r\n".to_vec(),
+        b"needle\r\n".repeat(60_000),
+    ]
+    .concat();
+    for message in [MESSAGE, &long, MESSAGE, b"Subject: last\r\n\r\nneedle\r\n"] {
+        client.append("INBOX", "", message).await;
+    }
+    for uid in [1, 2] {
+        let file = std::fs::File::options().write(true).open(rig.file(uid));
+        file.unwrap().set_len(100).unwrap();
+    }
+    client.ok("SELECT INBOX").await;
+    let mut responses = client.command("UID FETCH 1:* BODY.PEEK[]").await;
+    let reply = responses.pop().unwrap();
+    assert!(reply.starts_with("NO [SERVERBUG] "), "{reply}");
+    let numbers: Vec<_> = responses.iter().map(|r| r.get(..10).unwrap()).collect();
+    assert_eq!(numbers, ["* 3 FETCH ", "* 4 FETCH "]);
+    assert_eq!(client.ok("SEARCH BODY needle").await, ["* SEARCH 4"]);
+}
+
+#[tokio::test]
 async fn sets_name_messages_or_are_bad() {
     let rig = Rig::new();
     let mut client = rig.alice_with(3).await;

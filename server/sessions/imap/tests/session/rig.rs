@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Rig {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     service: Arc<ImapService>,
     pub(crate) stop: CancellationToken,
 }
@@ -62,9 +62,15 @@ impl Rig {
                 Bridge::new(4),
                 Slots::default(),
             ),
-            _dir: dir,
+            dir,
             stop: CancellationToken::new(),
         }
+    }
+
+    /// The file of a message in alice's INBOX.
+    pub(crate) fn file(&self, uid: u32) -> std::path::PathBuf {
+        let home = self.dir.path().join("mail/x.test/alice");
+        home.join(format!("mailboxes/INBOX/dbox-Mails/u.{uid}"))
     }
 
     /// A client that has read the greeting.
