@@ -247,6 +247,26 @@ impl Disk {
             .collect()
     }
 
+    /// Whether a folder is at `path`, or a link to one.
+    ///
+    /// # Errors
+    /// As `stat(2)`.
+    pub fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        self.point("stat")?;
+        match fs::metadata(path) {
+            Ok(found) => Ok(found.is_dir()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is at `path`, links not followed; `None` when nothing is.
     ///
     /// # Errors

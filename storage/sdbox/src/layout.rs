@@ -106,10 +106,14 @@ impl Layout {
         found: &mut Vec<FolderOnDisk>,
     ) -> io::Result<()> {
         for entry in disk.read_dir(dir)? {
+            let path = dir.join(&entry.name);
+            if entry.kind == EntryKind::Link && entry.name != MAILS && disk.is_dir(&path)? {
+                // It may lead round in a circle.
+                tracing::warn!(path = %path.display(), "folder is skipped: it is a link");
+            }
             if entry.kind != EntryKind::Dir || entry.name == MAILS {
                 continue;
             }
-            let path = dir.join(&entry.name);
             let level = entry.name.to_str();
             let level = level.and_then(|name| facteur_utf7::decode(name.as_bytes()).ok());
             let name = level
@@ -128,7 +132,8 @@ impl Layout {
                 tracing::warn!(path = %path.display(), "folder is skipped: no mailbox has such a name");
                 continue;
             };
-            let is_mailbox = disk.kind(&path.join(MAILS))? == Some(EntryKind::Dir);
+            // It may lie on another disk.
+            let is_mailbox = disk.is_dir(&path.join(MAILS))?;
             found.push(FolderOnDisk {
                 name: name.clone(),
                 is_mailbox,
@@ -192,6 +197,26 @@ mod tests {
         ] {
             assert_eq!(Layout::uid_of(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn links_to_messages_are_followed_and_links_to_folders_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("mailboxes");
+        std::fs::create_dir_all(root.join("INBOX")).unwrap();
+        std::fs::create_dir_all(home.path().join("elsewhere")).unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(home.path().join(target), root.join(name)).unwrap();
+        };
+        link("elsewhere", "INBOX/dbox-Mails");
+        link("mailboxes", "circle");
+        link("nowhere", "dangling");
+        let found = Layout::new(home.path()).folders(&Disk::real()).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|f| (f.name.as_str(), f.is_mailbox))
+            .collect();
+        assert_eq!(found, [("INBOX", true)]);
     }
 
     /// A folder of Dovecot's with a name of more than 80 bytes was not shown at all.

@@ -104,6 +104,26 @@ fn files_that_come_back_after_a_start_without_them_get_new_uids() {
     assert_eq!(start().0, after);
 }
 
+/// Each start took such an INBOX for missing and gave it a new UIDVALIDITY.
+#[test]
+fn messages_behind_a_link_keep_their_uidvalidity() {
+    let world = World::new();
+    fill(&world);
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let away = world.dir.path().join("away");
+    let status = || {
+        let store = world.open();
+        let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+        store.close().unwrap();
+        status.uid_validity
+    };
+    let before = status();
+    fs::rename(&mails, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &mails).unwrap();
+    assert_eq!(status(), before);
+    expect_all(&world);
+}
+
 /// One folder named like a message kept the whole account from being opened.
 #[test]
 fn what_is_no_message_file_does_not_hide_the_others() {
