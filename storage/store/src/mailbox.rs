@@ -1,6 +1,6 @@
 //! One mailbox in use.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use facteur_disk::DiskFile;
 use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
@@ -140,7 +140,20 @@ impl Mailbox {
     /// # Errors
     /// Then no message was moved, unless the disk fails in the middle.
     pub fn move_to(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        move_messages::run(&self.owner, &self.shared, &self.name(), uids, to)
+        match move_messages::run(&self.owner, &self.shared, &self.name(), uids, to) {
+            Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.move_by_copy(uids, to)
+            }
+            result => result,
+        }
+    }
+
+    /// Between file systems (RFC 6851 §3.3 lets a message be in both places after a failure).
+    fn move_by_copy(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
+        let copied = self.copy(uids, to)?;
+        let moved = copied.pairs.iter().map(|(from, _)| *from).collect();
+        self.expunge(&moved, true)?;
+        Ok(copied)
     }
 
     /// Calls `visit` with the summary of each message still there, in UID order.
@@ -201,7 +214,7 @@ impl Mailbox {
         };
         let name = self.name();
         let file = match open(&name) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Expunged meanwhile, or the mailbox was renamed between the name and the file.
                 let renamed = {
                     let _state = self.owner.lock()?;

@@ -340,3 +340,28 @@ fn flags_and_modseq_outlive_the_process() {
     );
     assert_eq!(inbox.snapshot().highest_modseq(), modseq);
 }
+
+/// MOVE was refused between file systems; Trash on a cheaper disk could take nothing.
+#[test]
+fn move_between_file_systems_copies() {
+    let (world, other) = (World::new(), World::in_memory());
+    let store = world.open();
+    for _ in 0..3 {
+        world.deliver(&store, "bob", "INBOX");
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let mails = world.home("bob").join("mailboxes/Trash/dbox-Mails");
+    std::fs::remove_dir(&mails).unwrap();
+    std::os::unix::fs::symlink(other.dir.path(), &mails).unwrap();
+    let whole = text(&inbox, 3);
+    let moved = inbox.move_to(&uids(&[1, 3]), &name("Trash")).unwrap();
+    let pairs: Vec<_> = moved
+        .pairs
+        .iter()
+        .map(|(a, b)| (a.value(), b.value()))
+        .collect();
+    let trash = world.mailbox(&store, "bob", "Trash");
+    assert_eq!((listed(&inbox), listed(&trash).len()), (vec![2], 2));
+    assert_eq!(text(&trash, pairs[1].1), whole);
+    assert_eq!(world.account(&store, "bob").usage().unwrap().messages, 3);
+}
