@@ -12,7 +12,7 @@ use facteur_delivery::Deliverer;
 use facteur_directory::Directory;
 use facteur_intake::Router;
 use facteur_runtime::Bridge;
-use facteur_spool::{Change, Entry, QueueId, Spool, SpoolError};
+use facteur_spool::{Change, Entries, Entry, QueueId, Spool, SpoolError};
 use facteur_store::Store;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -64,7 +64,7 @@ const CHUNK: usize = 1000;
 
 impl Queue {
     /// Starts it on the current runtime: first with what lies in the spool, and from now on with
-    /// what is committed into it.
+    /// what is committed into it. Nothing is being committed meanwhile.
     ///
     /// # Errors
     /// When DNS or TLS cannot be set up.
@@ -87,7 +87,9 @@ impl Queue {
             tasks: TaskTracker::new(),
             scheduler: commands.clone(),
         });
-        // What is committed while the spool is listed comes twice, and is tried once.
+        // What is committed from here on is heard of when its commit is complete, and not before: a
+        // commit that fails, or is done again, takes its entry back.
+        let waiting = context.spool.entries().as_of_now();
         let wake = commands.clone();
         context.store.on_spooled(Arc::new(move |entries: &[Entry]| {
             for entry in entries {
@@ -95,9 +97,9 @@ impl Queue {
             }
         }));
         context.spawn(Scheduler::new(Arc::clone(&context), received, commands.clone()).run());
-        let (spool, bridge) = (context.spool.clone(), context.bridge.clone());
+        let bridge = context.bridge.clone();
         context.spawn(async move {
-            let count = bridge.run(move || list_waiting(&spool, &commands)).await;
+            let count = bridge.run(move || list_waiting(waiting, &commands)).await;
             info!(count, "spool listed");
         });
         Ok(Self { context })
@@ -210,10 +212,10 @@ impl Context {
     }
 }
 
-/// Tells the scheduler of every entry in the spool; says how many there are.
-fn list_waiting(spool: &Spool, commands: &mpsc::UnboundedSender<Command>) -> usize {
+/// Tells the scheduler of these entries; says how many there are.
+fn list_waiting(entries: Entries, commands: &mpsc::UnboundedSender<Command>) -> usize {
     let mut count = 0;
-    let mut entries = spool.entries().filter(|entry| !entry.held);
+    let mut entries = entries.filter(|entry| !entry.held);
     loop {
         let entries = entries.by_ref().take(CHUNK);
         let chunk: Vec<_> = entries.map(|e| (e.next_attempt_at, e.queue_id)).collect();

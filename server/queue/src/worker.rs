@@ -139,7 +139,12 @@ impl Worker {
             None => After::Reconnect,
         };
         if after == After::Reconnect {
-            after = match self.open(context).await {
+            // Nothing was sent on it: a queue that stops does not wait for it.
+            let opening = context.stopping.clone();
+            let Some(opened) = opening.run_until_cancelled(self.open(context)).await else {
+                return true;
+            };
+            after = match opened {
                 Ok(session) => self.deliver(context, session, &mut job).await,
                 Err(outcome) => {
                     debug!(reason = %outcome.status().text, "no connection");
@@ -155,7 +160,9 @@ impl Worker {
             if after != After::NextHost || sessions == MAX_SESSIONS || job.is_decided() {
                 break;
             }
-            let Ok(mut session) = self.open_at(context, candidate).await else {
+            let opening = self.open_at(context, candidate);
+            let opened = context.stopping.run_until_cancelled(opening).await;
+            let Some(Ok(mut session)) = opened else {
                 continue;
             };
             sessions += 1;

@@ -1,5 +1,7 @@
 //! Going through everything in the spool.
 
+use std::collections::VecDeque;
+
 use tracing::{error, warn};
 
 use crate::{
@@ -18,6 +20,13 @@ impl Entries {
     pub(crate) fn new(spool: Spool) -> Self {
         let ids = Ids::new(spool.clone(), MESSAGE);
         Self { spool, ids }
+    }
+
+    /// The same, of which all names are read now: what is added later is not among them.
+    #[must_use]
+    pub fn as_of_now(mut self) -> Self {
+        while self.ids.read_shard() {}
+        self
     }
 }
 
@@ -64,7 +73,7 @@ pub(crate) struct Ids {
     spool: Spool,
     kind: &'static str,
     next_shard: usize,
-    names: std::vec::IntoIter<String>,
+    found: VecDeque<(usize, QueueId)>,
 }
 
 impl Ids {
@@ -73,8 +82,30 @@ impl Ids {
             spool,
             kind,
             next_shard: 0,
-            names: Vec::new().into_iter(),
+            found: VecDeque::new(),
         }
+    }
+
+    /// Reads the names in one more directory; `false` when there is none.
+    fn read_shard(&mut self) -> bool {
+        let shard = self.next_shard;
+        if shard == SHARDS {
+            return false;
+        }
+        self.next_shard += 1;
+        let mut names = self.spool.names(shard).unwrap_or_else(|error| {
+            warn!(shard, %error, "spool cannot be listed");
+            Vec::new()
+        });
+        names.sort_unstable();
+        let ids = names.iter().filter_map(|name| {
+            let (id, kind) = name.split_once('.')?;
+            // Only in the spelling that a path is made of.
+            let parsed = QueueId::parse(id).filter(|parsed| parsed.as_str() == id)?;
+            (kind == self.kind).then_some((shard, parsed))
+        });
+        self.found.extend(ids);
+        true
     }
 }
 
@@ -84,27 +115,12 @@ impl Iterator for Ids {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            for name in self.names.by_ref() {
-                let Some((id, kind)) = name.split_once('.') else {
-                    continue;
-                };
-                // Only in the spelling that a path is made of.
-                let parsed = QueueId::parse(id).filter(|parsed| parsed.as_str() == id);
-                if let Some(id) = parsed.filter(|_| kind == self.kind) {
-                    return Some((self.next_shard - 1, id));
-                }
+            if let Some(found) = self.found.pop_front() {
+                return Some(found);
             }
-            if self.next_shard == SHARDS {
+            if !self.read_shard() {
                 return None;
             }
-            match self.spool.names(self.next_shard) {
-                Ok(mut names) => {
-                    names.sort_unstable();
-                    self.names = names.into_iter();
-                }
-                Err(error) => warn!(shard = self.next_shard, %error, "spool cannot be listed"),
-            }
-            self.next_shard += 1;
         }
     }
 }

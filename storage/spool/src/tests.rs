@@ -397,3 +397,17 @@ fn what_an_interrupted_write_left_is_removed_at_the_next_start() {
     spool(dir.path());
     assert!(!stale.exists());
 }
+
+#[test]
+fn entries_as_of_now_leave_out_what_is_added_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path());
+    let add = |id| spool.add(&entry(id, 1, 4), &mut &b"body"[..]).unwrap();
+    add("0123456789A");
+    let now = spool.entries().as_of_now();
+    for later in ["0123456789B", "0123456789C", "0123456789D"] {
+        add(later);
+    }
+    let ids: Vec<_> = now.map(|entry| entry.queue_id.to_string()).collect();
+    assert_eq!(ids, ["0123456789A"]);
+}

@@ -112,3 +112,23 @@ async fn fresh_message_does_not_wait_behind_a_backlog_for_many_silent_servers() 
     drop(silent);
     queue.stop(GRACE).await;
 }
+
+#[tokio::test]
+async fn stop_does_not_wait_for_a_server_that_is_silent() {
+    let mut world = World::new();
+    let (silent, mut options) = (Silent::start(), world.options());
+    silent.serve("silent.test", &mut options);
+    let queue = world.queue(options);
+    world.send(&["b@silent.test"]);
+    let connection = loop {
+        if let Ok((connection, _)) = silent.0.accept() {
+            break connection;
+        }
+        tokio::task::yield_now().await;
+    };
+    let stopping = queue.stop(GRACE);
+    let stopped = tokio::time::timeout(GRACE / 2, stopping).await;
+    assert!(stopped.is_ok());
+    drop(connection);
+    assert_eq!(world.spooled()[0].attempts, 0);
+}
