@@ -18,6 +18,6 @@ pub mod sections;
 pub use edit::{EditError, set};
 pub use load::{Config, Loaded, Origin};
 pub use problem::{Problem, Problems};
-pub use reference::{Entry, entries, explain, key_names, to_toml};
+pub use reference::{Entry, entries, explain, key_names, to_toml, wrapped};
 pub use section::{KeyInfo, Section};
 pub use setting::{Map, Mode, Period, Setting, Size};

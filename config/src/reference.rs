@@ -404,22 +404,20 @@ fn write_section(
                 let before = std::mem::replace(&mut taken, &key.expected);
                 let again = before == key.expected && before.len() > 80;
                 let expected = if again { "the same" } else { &key.expected };
-                comment(
-                    out,
-                    &wrapped(&format!("{name} is not set; it takes {expected}")),
-                );
+                let text = format!("{name} is not set; it takes {expected}");
+                comment(out, &wrapped(&text, 95));
             }
         }
     }
     out.push('\n');
 }
 
-/// In lines that fit.
-fn wrapped(text: &str) -> String {
+/// A text in lines of at most `columns`.
+pub fn wrapped(text: &str, columns: usize) -> String {
     let mut lines = String::new();
     let mut width = 0;
     for word in text.split(' ') {
-        if width > 0 && width + 1 + word.len() > 95 {
+        if width > 0 && width + 1 + word.len() > columns {
             lines.push('\n');
             width = 0;
         } else if width > 0 {

@@ -14,8 +14,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use facteur_config::{Config, Loaded};
+use facteur_config::Config;
 use facteur_runtime::{Item, Kind, ListenAddress, ListenSocket, Supplier};
+
+use crate::wiring::{self, Key};
 
 /// Who the server becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,26 +91,27 @@ impl Opener {
         let file = &self.file;
         let text = fs::read_to_string(file)
             .with_context(|| format!("cannot read the configuration {}", file.display()))?;
-        let Loaded { config, .. } = Config::parse(file, &text)?;
+        let loaded = Config::parse(file, &text)?;
+        let config = &loaded.config;
         let mut items = vec![Item {
             kind: Kind::Configuration,
             name: file.to_string_lossy().into_owned(),
             fd: memory_file(text.as_bytes())?.into(),
         }];
-        make_data_folder(&config, self.identity)?;
-        for (chain, key) in config.certificate_files() {
-            for path in [chain, key] {
-                let opened =
-                    File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-                items.push(Item {
-                    kind: Kind::File,
-                    name: path.to_string_lossy().into_owned(),
-                    fd: opened.into(),
-                });
-            }
+        make_data_folder(config, self.identity)?;
+        for (key, path) in wiring::certificate_files(config).into_iter().flatten() {
+            let opened = File::open(path)
+                .with_context(|| format!("cannot read {}", path.display()))
+                .context(Key::new(key))
+                .map_err(|error| wiring::located(&loaded, error))?;
+            items.push(Item {
+                kind: Kind::File,
+                name: path.to_string_lossy().into_owned(),
+                fd: opened.into(),
+            });
         }
         let mut opened = HashMap::new();
-        for spec in crate::wiring::specs(&config) {
+        for spec in wiring::specs(config) {
             let key = spec.socket_key();
             let socket = match self.sockets.get(&key) {
                 Some(socket) => socket.try_clone()?,

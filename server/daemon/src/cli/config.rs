@@ -159,7 +159,8 @@ fn explain(
         for line in entry.doc.lines() {
             writeln!(out, "    {line}")?;
         }
-        writeln!(out, "  takes    {}", entry.expected)?;
+        let takes = facteur_config::wrapped(&entry.expected, 84);
+        writeln!(out, "  takes    {}", takes.replace('\n', "\n           "))?;
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
         writeln!(out, "  default  {}", text(&entry.default))?;
         writeln!(out, "  value    {}", text(&entry.value))?;

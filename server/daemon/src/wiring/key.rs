@@ -6,14 +6,14 @@ use facteur_config::{Loaded, Problem};
 
 /// Context of an error: the key whose value cannot be used, and perhaps that value.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     name: String,
     value: Option<String>,
 }
 
 impl Key {
     /// A key by its full name.
-    pub(super) fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             value: None,

@@ -25,10 +25,11 @@ use anyhow::Context as _;
 use facteur_config::{Config, Loaded, Problem, Problems};
 
 use current_directory::CurrentDirectory;
+pub(crate) use key::Key;
 pub(crate) use listeners::{server_options, specs};
 pub(crate) use parts::Parts;
 pub(crate) use paths::Paths;
-pub(crate) use tls::{certificates, options as tls_options};
+pub(crate) use tls::{certificate_files, certificates, options as tls_options};
 
 use crate::source::Gathered;
 
@@ -41,7 +42,7 @@ pub(crate) fn check(loaded: &Loaded) -> Result<(), Problems> {
     refuse(
         loaded,
         [
-            crate::log::check(&config.log).context(key::Key::new("log.level")),
+            crate::log::check(&config.log).context(Key::new("log.level")),
             directory::check(config),
             login::options(config).map(drop),
             store::options(config).map(drop),
@@ -114,7 +115,7 @@ fn is_missing(path: &Path) -> bool {
 
 /// An error about a key as one about a line of the file.
 pub(crate) fn located(loaded: &Loaded, error: anyhow::Error) -> anyhow::Error {
-    if error.is::<key::Key>() {
+    if error.is::<Key>() {
         Problems::new(&loaded.file, vec![key::problem(loaded, &error)]).into()
     } else {
         error

@@ -37,12 +37,28 @@ pub(crate) fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<Certificat
         ssl_cert: _,
         ssl_key: _,
     } = Certificate::default();
-    let files = config.certificate_files();
+    let files = certificate_files(config);
     if files.is_empty() {
         return self_signed_certificate(&Paths::new(config)).map(|one| vec![one]);
     }
-    let own = usize::from(config.tls.ssl_cert.is_some());
     files
+        .into_iter()
+        .map(|[(chain_key, chain), (key_key, key)]| {
+            let read = |path, key| gathered.file(path).context(Key::new(key));
+            Ok(CertificateSource {
+                label: chain.display().to_string(),
+                chain: read(chain, chain_key)?,
+                key: read(key, key_key)?,
+            })
+        })
+        .collect()
+}
+
+/// The files of each certificate: chain and private key, with the keys that name them.
+pub(crate) fn certificate_files(config: &Config) -> Vec<[(String, &Path); 2]> {
+    let own = usize::from(config.tls.ssl_cert.is_some());
+    config
+        .certificate_files()
         .into_iter()
         .enumerate()
         .map(|(n, (chain, key))| {
@@ -50,15 +66,10 @@ pub(crate) fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<Certificat
                 None => "tls".to_owned(),
                 Some(n) => format!("certificate[{}]", n + 1),
             };
-            let read = |path, name| {
-                let key = || Key::new(format!("{section}.{name}"));
-                gathered.file(path).with_context(key)
-            };
-            Ok(CertificateSource {
-                label: chain.display().to_string(),
-                chain: read(chain, "ssl_cert")?,
-                key: read(key, "ssl_key")?,
-            })
+            [
+                (format!("{section}.ssl_cert"), chain.as_path()),
+                (format!("{section}.ssl_key"), key.as_path()),
+            ]
         })
         .collect()
 }

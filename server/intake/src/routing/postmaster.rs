@@ -17,7 +17,8 @@ pub(super) struct Postmaster {
 /// Nobody gets what is written to these addresses.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "nobody gets mail to <postmaster> (RFC 5321 section 4.5.1): make an account or an alias of one of {wanted:?}, or set postmaster_address"
+    "nobody gets mail to <postmaster> (RFC 5321 section 4.5.1): make an account or an alias {}, or set postmaster_address",
+    wanted.join(" or ")
 )]
 pub struct NoPostmaster {
     wanted: Vec<String>,
