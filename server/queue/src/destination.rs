@@ -174,7 +174,8 @@ impl Destination {
     fn hire(self: &Arc<Self>, context: &Arc<Context>, state: &mut State) {
         state.workers += 1;
         let worker = Worker::new(Arc::clone(self));
-        let span = info_span!("relay", next_hop = %self.hop);
+        // Of its own: it does the work of many messages, not only of the one it is hired for.
+        let span = info_span!(parent: None, "relay", next_hop = %self.hop);
         // A stopped queue drops its context, and its connections end.
         context.spawn(worker.run(Arc::downgrade(context)).instrument(span));
     }
