@@ -407,8 +407,13 @@ impl<'a> Host<'a> {
         let (wants, options) = (self.job.script.wants, &self.job.engine.options);
         // The rewriting gives `duplicate` a handle, so that no Message-ID can look like this.
         let reply = wants.vacation && id.starts_with(vacation::KEY);
+        let facts = &self.job.facts;
+        let own = |address: &Address| address.to_string().eq_ignore_ascii_case(&facts.sender);
         if reply
-            && (self.replied || !vacation::may_reply(&self.job.facts.sender, context.message()))
+            && (self.replied
+                || own(&facts.owner)
+                || own(&facts.original)
+                || !vacation::may_reply(&facts.sender, context.message()))
         {
             return Ok(true);
         }

@@ -199,3 +199,14 @@ fn notification_that_is_not_sent_leaves_no_copy() {
     let done = house.deliver(&house.arrived(&automatic), &[house.recipient(BOB)]);
     assert_eq!((done.sent.len(), house.count(BOB, "INBOX")), (0, 1));
 }
+
+#[test]
+fn mail_to_oneself_gets_no_vacation_reply() {
+    let house = House::new(Options::default());
+    house.script(BOB, "require \"vacation\"; vacation \"away\";");
+    let mut own = house.arrived(MESSAGE);
+    own.reverse_path = Address::parse("Bob@Example.org").ok();
+    let done = house.deliver(&own, &[house.recipient(BOB)]);
+    assert_eq!((done.sent.len(), house.count(BOB, "INBOX")), (0, 1));
+    assert_eq!(house.send(BOB).sent.len(), 1);
+}
