@@ -72,6 +72,55 @@ fn broken_configuration_is_refused_and_the_old_one_kept() {
     assert!(said.contains(&format!(":{line}: ")), "{said}");
 }
 
+/// What parts judge, not the configuration itself, and all of it at once.
+#[test]
+fn config_check_names_line_and_key_of_all_that_is_wrong() {
+    let facteur = Setup::new().start();
+    let file = facteur.folder().join("wrong.toml");
+    let wrong = [
+        ("[storage]", ""),
+        ("mail_location = \"maildir:/var/mail/%d/%n\"", "use sdbox"),
+        ("[auth]", ""),
+        ("default_pass_scheme = \"ROT13\"", "unknown password scheme"),
+        ("[queue]", ""),
+        ("relayhost = \"[mail\"", "] is missing"),
+        ("[tls]", ""),
+        (
+            "ssl_cert = \"/nonexistent/cert.pem\"",
+            "/nonexistent/cert.pem",
+        ),
+        ("ssl_key = \"/nonexistent/key.pem\"", ""),
+        ("[smtp]", ""),
+        (
+            "smtpd_recipient_restrictions = [\"reject_rbl_client x\"]",
+            "reject_unauth_destination",
+        ),
+        ("[sieve]", ""),
+        ("sieve_after = [\"/nonexistent/global.sieve\"]", ""),
+    ];
+    let text: Vec<&str> = wrong.iter().map(|(line, _)| *line).collect();
+    fs::write(&file, text.join("\n")).unwrap();
+    let check = facteur.cli_of(&file, &["config", "check"], "");
+    assert_eq!(check.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&check.stderr);
+    for (n, (line, reason)) in wrong.iter().enumerate() {
+        if reason.is_empty() {
+            continue;
+        }
+        let key = line.split(' ').next().unwrap();
+        let place = format!("wrong.toml:{}: ", n + 1);
+        let found = said.lines().find(|said| said.contains(&place));
+        let found = found.unwrap_or_else(|| panic!("{place} is missing:\n{said}"));
+        assert!(found.contains(key) && found.contains(reason), "{found}");
+    }
+    // A script that is not there yet is a doubt, and no more.
+    fs::write(&file, text[11..].join("\n")).unwrap();
+    let check = facteur.cli_of(&file, &["config", "check"], "");
+    assert!(check.status.success(), "{check:?}");
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert!(said.contains("wrong.toml:2: sieve.sieve_after: "), "{said}");
+}
+
 #[test]
 fn certificate_is_replaced_on_reload_and_a_broken_one_is_not_taken() {
     let mut facteur = Setup::new().with_alice_and_bob().start();

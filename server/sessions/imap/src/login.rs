@@ -2,7 +2,7 @@
 
 use facteur_login::{Attempt, LoginError};
 use facteur_wire::Secret;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::{
     outcome::{Closed, Outcome, Reply},
@@ -72,7 +72,8 @@ impl Session {
         let store = self.service.store.clone();
         let name = spec.id.to_string();
         let account = self.blocking(move || store.account(&spec)).await?;
-        info!(user = %name, tls = self.connection.tls.is_some(), "imap login");
+        // That somebody logged in, the login itself has written.
+        debug!(user = %name, tls = self.connection.tls.is_some(), "imap session opened");
         self.user = Some(Box::new(User {
             name,
             account,
