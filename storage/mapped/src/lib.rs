@@ -46,7 +46,14 @@ impl Mapped {
             #[expect(unsafe_code, reason = "there is no safe way to map a file")]
             // SAFETY: the address is the kernel's to choose, so that no memory in use is replaced.
             len => unsafe {
-                mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, 0)?
+                mmap(
+                    ptr::null_mut(),
+                    len,
+                    ProtFlags::READ,
+                    MapFlags::PRIVATE,
+                    file,
+                    0,
+                )?
             },
         };
         Ok(Self {
