@@ -2,7 +2,7 @@
 
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
-use facteur_model::Usage;
+use facteur_model::{AccountSpec, Usage};
 use facteur_smtp::{
     EnhancedStatus, Reply,
     command::{ForwardPath, Rcpt},
@@ -84,12 +84,20 @@ impl Intake {
             .map(|(account, _)| facteur_account::spec(account))
             .collect();
         let store = self.parts.store.clone();
+        // The empty message must fit as well as one of unknown size.
+        let added = Usage {
+            bytes: declared_size.max(1),
+            messages: 1,
+        };
+        let fits = |spec: &AccountSpec| {
+            let usage = store.usage_at_hand(&spec.id);
+            usage.is_some_and(|usage| spec.quota.allow(usage, added))
+        };
+        // The usual recipient is in use and has room: that needs no visit to the bridge.
+        if specs.iter().any(fits) {
+            return Ok(());
+        }
         let has_room = move || {
-            // The empty message must fit as well as one of unknown size.
-            let added = Usage {
-                bytes: declared_size.max(1),
-                messages: 1,
-            };
             for spec in specs {
                 let usage = store.account(&spec)?.usage()?;
                 if spec.quota.allow(usage, added) {

@@ -3,9 +3,9 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{JoinHandle, Thread},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -33,14 +33,15 @@ struct Shared {
     name: &'static str,
     threads: usize,
     state: Mutex<State>,
-    work: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
     running: usize,
-    idle: usize,
+    /// Threads that wait for work. The last to come is the first to go: what it used last is still
+    /// in the processor's caches, and the others come to their end when there is little to do.
+    idle: Vec<Thread>,
     closed: bool,
     handles: Vec<JoinHandle<()>>,
 }
@@ -68,7 +69,6 @@ impl Bridge {
                     name,
                     threads: threads.max(1),
                     state: Mutex::default(),
-                    work: Condvar::new(),
                 }),
             }),
         }
@@ -104,10 +104,9 @@ impl Pool {
     fn close(&self) {
         let handles = {
             let mut state = self.shared.lock();
-            state.closed = true;
+            state.close();
             std::mem::take(&mut state.handles)
         };
-        self.shared.work.notify_all();
         let own = std::thread::current().id();
         for handle in handles {
             // The last clone may be dropped by a job.
@@ -121,8 +120,14 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // Not joined: the last clone may go on a network thread, which must not block.
-        self.shared.lock().closed = true;
-        self.shared.work.notify_all();
+        self.shared.lock().close();
+    }
+}
+
+impl State {
+    fn close(&mut self) {
+        self.closed = true;
+        self.idle.drain(..).for_each(|thread| thread.unpark());
     }
 }
 
@@ -135,9 +140,10 @@ impl Shared {
     fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.jobs.push_back(job);
-        if state.idle >= state.jobs.len() {
+        // Who is no longer among the idle looks at the jobs before it waits again.
+        if let Some(thread) = state.idle.pop() {
             drop(state);
-            self.work.notify_one();
+            thread.unpark();
             return;
         }
         if state.running < self.threads {
@@ -169,18 +175,33 @@ impl Shared {
             if state.closed {
                 break;
             }
-            state.idle += 1;
-            let (woken, timeout) = self
-                .work
-                .wait_timeout(state, IDLE)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if timeout.timed_out() && state.jobs.is_empty() {
+            let taken;
+            (state, taken) = self.wait(state);
+            if !taken && state.jobs.is_empty() {
                 break;
             }
         }
         state.running -= 1;
+    }
+
+    /// Waits among the idle until it is taken from them; `false` when it was not for a long while.
+    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>) -> (MutexGuard<'s, State>, bool) {
+        let own = std::thread::current();
+        let until = Instant::now() + IDLE;
+        state.idle.push(own.clone());
+        loop {
+            drop(state);
+            std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+            state = self.lock();
+            let found = state.idle.iter().position(|idle| idle.id() == own.id());
+            let Some(at) = found else {
+                return (state, true);
+            };
+            if Instant::now() >= until {
+                state.idle.remove(at);
+                return (state, false);
+            }
+        }
     }
 }
 

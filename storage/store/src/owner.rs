@@ -132,6 +132,12 @@ impl Owner {
         Ok(state)
     }
 
+    /// What the account holds, if nobody has to be waited for.
+    pub(crate) fn usage_at_hand(&self) -> Option<Usage> {
+        let state = self.state.try_lock().ok()?;
+        (!self.is_broken()).then(|| state.usage())
+    }
+
     /// Locks the account for a change of its files. That it is in use is noted first: whatever comes
     /// next, the next owner looks through the files.
     pub(crate) fn lock_for_change(

@@ -114,6 +114,13 @@ impl Shared {
         Ok(owner)
     }
 
+    /// The owner of an account, if there is one and nobody has to be waited for.
+    pub(crate) fn owner_at_hand(&self, id: &AccountId) -> Option<Arc<Owner>> {
+        let slot = Arc::clone(self.accounts.try_lock().ok()?.get(id)?);
+        let held = slot.try_lock().ok()?;
+        held.as_ref().map(Arc::clone)
+    }
+
     /// One home is one account's: two owners would write over each other.
     fn claim_home(&self, spec: &AccountSpec) -> Result<(), StoreError> {
         let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);

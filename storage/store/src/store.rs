@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use facteur_disk::Disk;
-use facteur_model::{AccountSpec, MailboxName, SpecialUse};
+use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
 use facteur_spool::Spool;
 
 use crate::{
@@ -85,6 +85,12 @@ impl Store {
     pub fn account(&self, spec: &AccountSpec) -> Result<Account, StoreError> {
         let owner = self.shared.owner(spec)?;
         Ok(Account::new(&self.shared, owner))
+    }
+
+    /// What an account that is in use holds, if that can be told at once: this never waits, so that
+    /// async callers may ask. `None` says nothing about the account: ask [`Self::account`] then.
+    pub fn usage_at_hand(&self, account: &AccountId) -> Option<Usage> {
+        self.shared.owner_at_hand(account)?.usage_at_hand()
     }
 
     /// Makes everything in the batch durable and visible, or nothing. Returns after the syncs it

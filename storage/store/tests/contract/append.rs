@@ -95,6 +95,18 @@ fn append_into_a_missing_mailbox_is_refused_or_makes_it() {
 }
 
 #[test]
+fn usage_is_at_hand_of_an_account_in_use_only() {
+    let world = World::new();
+    let store = world.open();
+    let id = world.spec("bob").id;
+    assert_eq!(store.usage_at_hand(&id), None);
+    world.deliver(&store, "bob", "INBOX");
+    let usage = world.account(&store, "bob").usage().unwrap();
+    assert_eq!(store.usage_at_hand(&id), Some(usage));
+    assert_eq!(usage.messages, 1);
+}
+
+#[test]
 fn a_delivery_committed_twice_is_there_once() {
     let world = World::new();
     let store = world.open();
