@@ -30,7 +30,7 @@ pub struct Append {
     /// Which mailbox.
     pub mailbox: MailboxName,
     /// Make the mailbox (and subscribe it) when it is missing; else a missing one is
-    /// [`StoreError::NoMailbox`].
+    /// [`crate::StoreError::NoMailbox`].
     pub create: bool,
     /// Header lines (with their CRLF) that come before the body in this copy only.
     pub prefix: Bytes,
