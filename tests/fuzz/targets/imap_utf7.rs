@@ -7,7 +7,10 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data)
         && !text.chars().any(char::is_control)
     {
-        assert_eq!(decode_utf7(encode_utf7(text).as_bytes()).as_deref(), Ok(text));
+        assert_eq!(
+            decode_utf7(encode_utf7(text).as_bytes()).as_deref(),
+            Ok(text)
+        );
     }
     if let Ok(name) = decode_utf7(data) {
         assert_eq!(encode_utf7(&name).as_bytes(), data);
