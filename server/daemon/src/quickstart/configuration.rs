@@ -39,6 +39,22 @@ fn address(port_base: u16, port: u16) -> String {
     format!("127.0.0.1:{}", port_base.saturating_add(port))
 }
 
+/// Where each listener listens. One port that some other program has is replaced by any free one;
+/// if more are taken, another quickstart runs, and the start says so.
+fn addresses(port_base: u16) -> [String; LISTENERS.len()] {
+    let mut addresses = LISTENERS.map(|(_, _, port, _)| address(port_base, port));
+    let is_taken = |address: &&mut String| {
+        let bound = std::net::TcpListener::bind(address.as_str());
+        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    let mut taken: Vec<&mut String> = addresses.iter_mut().filter(is_taken).collect();
+    if let [one] = taken.as_mut_slice() {
+        eprintln!("facteur: another program has {one}; a free port stands in for it");
+        **one = address(0, 0);
+    }
+    addresses
+}
+
 fn fresh(folder: &Folder, port_base: u16) -> String {
     let data = toml_string(&folder.0.to_string_lossy());
     let mut text = format!(
@@ -49,8 +65,7 @@ fn fresh(folder: &Folder, port_base: u16) -> String {
          postmaster_address = \"alice@example.test\"\n\
          data_directory = {data}\n"
     );
-    for (name, protocol, port, tls) in LISTENERS {
-        let address = address(port_base, port);
+    for ((name, protocol, _, tls), address) in LISTENERS.into_iter().zip(addresses(port_base)) {
         let _ = write!(
             text,
             "\n[[listener]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\naddress = \"{address}\"\ntls = \"{tls}\"\n"
@@ -63,9 +78,9 @@ fn follow(folder: &Folder, port_base: u16, text: String) -> anyhow::Result<Strin
     let file = folder.config();
     let data = toml_string(&folder.0.to_string_lossy());
     let mut text = facteur_config::set(&file, &text, &[("data_directory", &data)])?;
-    for (name, _, port, _) in LISTENERS {
+    for ((name, ..), address) in LISTENERS.into_iter().zip(addresses(port_base)) {
         let key = format!("listener.{name}.address");
-        let value = toml_string(&address(port_base, port));
+        let value = toml_string(&address);
         match facteur_config::set(&file, &text, &[(&key, &value)]) {
             Ok(changed) => text = changed,
             // The user has taken it out.
