@@ -25,7 +25,8 @@ fn transcript(input: &[u8], size: usize) -> Vec<u8> {
                 Next::Input => break,
                 Next::Flush => output.extend_from_slice(&session.output().split()),
                 Next::Close => break 'input,
-                Next::Event(Event::StartTls) => session.tls_started(capabilities()),
+                // What was buffered is dropped, so how the input is cut matters from here on.
+                Next::Event(Event::StartTls) => break 'input,
                 Next::Event(Event::Authenticate { .. }) => session.challenge(""),
                 Next::Event(Event::Respond(_)) => session.authenticated("user@example.test"),
                 Next::Event(Event::ListScripts) => session.list([("a", true), ("b\"c", false)]),

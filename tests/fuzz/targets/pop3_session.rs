@@ -18,10 +18,8 @@ fn transcript(input: &[u8], size: usize) -> Vec<u8> {
                 Next::Input => break,
                 Next::Flush => output.extend_from_slice(&session.output().split()),
                 Next::Close => break 'input,
-                Next::Event(Event::StartTls) => session.tls_started(Setting {
-                    start_tls: false,
-                    ..setting
-                }),
+                // What was buffered is dropped, so how the input is cut matters from here on.
+                Next::Event(Event::StartTls) => break 'input,
                 Next::Event(Event::Login { .. } | Event::Respond(_)) => {
                     let messages = (1..=3).map(|uid| Message { uid, size: 10 }).collect();
                     session.logged_in(Maildrop::new(1, messages));
