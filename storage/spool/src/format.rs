@@ -9,9 +9,9 @@
 //! record  = length check content            ; u32, 16 bytes over length and content
 //! ```
 //!
-//! The header is an entry as JSON, or what the store wants to remember of a transaction. Bodies
-//! have no checksum: they were synced before the file got its name. A record cut short by a crash
-//! was never acknowledged; it is ignored and overwritten by the next.
+//! The header is an entry as JSON. Bodies have no checksum: until a file is durable the log has it
+//! too. A record cut short by a crash is ignored, and overwritten by the next or done again from the
+//! log.
 
 use std::io::{self, Read};
 

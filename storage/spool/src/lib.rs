@@ -1,8 +1,8 @@
-//! Messages in transit: what is still to be relayed, or delivered here later; and the transactions
-//! of the store's commit while they are being applied.
+//! Messages in transit: what is still to be relayed, or delivered here later.
 //!
-//! Owns the files below the spool directory and their durability. What to do with an entry, and
-//! when, is `facteur-queue`'s; what a transaction means is `facteur-store`'s.
+//! Owns the files below the spool directory. That a change is durable before it is done is its
+//! [`Log`]'s, which is `facteur-store`'s journal. What to do with an entry, and when, is
+//! `facteur-queue`'s.
 //!
 //! One file holds one message: its envelope, its body, and after them one record for each change,
 //! so that striking a recipient off costs an append and never a copy of the body. The files lie
@@ -13,17 +13,17 @@ mod entry;
 mod error;
 mod format;
 mod listing;
+mod log;
 mod reader;
 mod spool;
-mod transaction;
 
 pub use change::{Change, Schedule};
 pub use entry::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState, Status};
 pub use error::SpoolError;
 pub use listing::Entries;
+pub use log::{Log, Logged};
 pub use reader::BodyReader;
-pub use spool::Spool;
-pub use transaction::{Transaction, Transactions};
+pub use spool::{Spool, Staged};
 
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,13 @@
 use std::{
     io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use facteur_disk::{Disk, DiskFile};
 
 use crate::{
-    BodyReader, Change, Entries, Entry, QueueId, SpoolError,
+    BodyReader, Change, Entries, Entry, Log, Logged, QueueId, SpoolError,
     format::{self, Head},
     reader::Cursor,
 };
@@ -18,8 +18,6 @@ use crate::{
 pub(crate) const SHARDS: usize = 32;
 /// What the file of a waiting message ends in.
 pub(crate) const MESSAGE: &str = "msg";
-/// What the file of a transaction ends in.
-pub(crate) const TRANSACTION: &str = "txn";
 /// What the name of a file begins with while it is written ([`Disk::temporary_path`]).
 const TEMPORARY: &str = "temp.";
 /// Where damaged files go.
@@ -39,10 +37,48 @@ struct Inner {
     directory: PathBuf,
     /// Held while a file's records are appended to, or while it goes: one for each shard.
     changing: [Mutex<()>; SHARDS],
+    log: OnceLock<Arc<dyn Log>>,
+}
+
+/// An entry under a temporary name.
+#[derive(Debug)]
+pub struct Staged {
+    disk: Disk,
+    temporary: PathBuf,
+    path: PathBuf,
+    /// Nothing is left under the temporary name.
+    installed: bool,
+}
+
+impl Staged {
+    /// The temporary name.
+    pub fn name(&self) -> &str {
+        self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// Puts it into the spool; one that is there under its queue id is replaced. It is durable with
+    /// what is synced later.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn install(mut self) -> Result<(), SpoolError> {
+        self.disk.rename(&self.temporary, &self.path)?;
+        self.installed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.installed {
+            // Best effort: the next start removes it too.
+            let _ = self.disk.unlink(&self.temporary);
+        }
+    }
 }
 
 impl Spool {
-    /// Opens it, making it when it is missing. What an interrupted write left behind is removed.
+    /// Opens it, making it when it is missing.
     ///
     /// # Errors
     /// When the directory cannot be made, read or synced.
@@ -56,11 +92,6 @@ impl Spool {
                 }
                 _ => {}
             }
-            for name in names(&disk, &shard)? {
-                if name.starts_with(TEMPORARY) {
-                    disk.unlink_if_there(&shard.join(name))?;
-                }
-            }
         }
         disk.sync_dir(directory)?;
         Ok(Self {
@@ -68,18 +99,75 @@ impl Spool {
                 disk,
                 directory: directory.to_owned(),
                 changing: [const { Mutex::new(()) }; SHARDS],
+                log: OnceLock::new(),
             }),
         })
     }
 
-    /// Adds an entry with its body. When this returns both are durable; a crash before leaves
-    /// nothing. An entry of that name is replaced.
+    /// Has every change made durable by `log` from now on; the first call counts. Without a log a
+    /// change is durable with what is synced later.
+    pub fn set_log(&self, log: Arc<dyn Log>) {
+        // A second log would split the order of changes in two.
+        let _ = self.inner.log.set(log);
+    }
+
+    /// Writes an entry with its body under a temporary name; with `synced` file and name are
+    /// durable. It is in the spool once it is [installed](Staged::install), and gone when it is
+    /// dropped instead.
     ///
     /// # Errors
     /// [`SpoolError::Length`] when the body is not `entry.size` long; when the disk fails.
-    pub fn add(&self, entry: &Entry, body: &mut dyn Read) -> Result<(), SpoolError> {
+    pub fn stage(
+        &self,
+        entry: &Entry,
+        body: &mut dyn Read,
+        synced: bool,
+    ) -> Result<Staged, SpoolError> {
         let header = serde_json::to_vec(entry).map_err(io::Error::from)?;
-        self.write(&entry.queue_id, MESSAGE, &header, &mut [(body, entry.size)])
+        let head = format::encode_head(&header, &[entry.size])?;
+        let id = &entry.queue_id;
+        let disk = &self.inner.disk;
+        let temporary = Disk::temporary_path(&self.shard_path(id));
+        let mut file = disk.create_new(&temporary)?;
+        let staged = self.staged(id, temporary);
+        fill(&mut file, head, &mut [(body, entry.size)])?;
+        if synced {
+            file.sync_data()?;
+            disk.sync_dir(&self.shard_path(id))?;
+        }
+        Ok(staged)
+    }
+
+    /// An entry that an earlier process staged with the temporary name `name`.
+    pub fn staged_as(&self, id: &QueueId, name: &str) -> Option<Staged> {
+        let plain = name.starts_with(TEMPORARY) && !name.contains('/');
+        plain.then(|| self.staged(id, self.shard_path(id).join(name)))
+    }
+
+    fn staged(&self, id: &QueueId, temporary: PathBuf) -> Staged {
+        Staged {
+            disk: self.inner.disk.clone(),
+            temporary,
+            path: self.path(id, MESSAGE),
+            installed: false,
+        }
+    }
+
+    /// Removes what interrupted writes left behind. Nothing may be staged meanwhile.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn remove_temporary(&self) -> Result<(), SpoolError> {
+        let disk = &self.inner.disk;
+        for shard in 0..SHARDS {
+            let shard = self.inner.directory.join(shard_name(shard));
+            for name in names(disk, &shard)? {
+                if name.starts_with(TEMPORARY) {
+                    disk.unlink_if_there(&shard.join(name))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Changes an entry durably. One that has no recipient left stays, until it is removed.
@@ -87,8 +175,10 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Gone`] when there is none; when the disk fails.
     pub fn update(&self, id: &QueueId, change: &Change) -> Result<(), SpoolError> {
-        let content = serde_json::to_vec(change).map_err(io::Error::from)?;
-        self.append(id, MESSAGE, &content)
+        if !self.is_there(id)? {
+            return Err(SpoolError::Gone);
+        }
+        self.logged(Logged::Update(id, change))
     }
 
     /// Removes an entry durably; says whether it was there.
@@ -96,7 +186,45 @@ impl Spool {
     /// # Errors
     /// When the disk fails.
     pub fn remove(&self, id: &QueueId) -> Result<bool, SpoolError> {
-        self.delete(id, MESSAGE)
+        if !self.is_there(id)? {
+            return Ok(false);
+        }
+        match self.logged(Logged::Remove(id)) {
+            Ok(()) => Ok(true),
+            Err(SpoolError::Gone) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn logged(&self, change: Logged<'_>) -> Result<(), SpoolError> {
+        match self.inner.log.get() {
+            Some(log) => log.logged(change, &mut || self.redo(change)),
+            None => self.redo(change),
+        }
+    }
+
+    /// Does a change that is durable elsewhere to the files; done twice it is as done once.
+    ///
+    /// # Errors
+    /// [`SpoolError::Gone`] when there is no such entry; when the disk fails.
+    pub fn redo(&self, change: Logged<'_>) -> Result<(), SpoolError> {
+        match change {
+            Logged::Update(id, change) => {
+                let content = serde_json::to_vec(change).map_err(io::Error::from)?;
+                self.append(id, &content)
+            }
+            Logged::Remove(id) => {
+                let _changing = self.changing(id);
+                match self.inner.disk.unlink_if_there(&self.path(id, MESSAGE))? {
+                    true => Ok(()),
+                    false => Err(SpoolError::Gone),
+                }
+            }
+        }
+    }
+
+    fn is_there(&self, id: &QueueId) -> Result<bool, SpoolError> {
+        Ok(self.inner.disk.kind(&self.path(id, MESSAGE))?.is_some())
     }
 
     /// The entry as it stands.
@@ -133,85 +261,22 @@ impl Spool {
         Entries::new(self.clone())
     }
 
-    /// Writes a file of this kind under its name, durably.
-    pub(crate) fn write(
-        &self,
-        id: &QueueId,
-        kind: &str,
-        header: &[u8],
-        bodies: &mut [(&mut dyn Read, u64)],
-    ) -> Result<(), SpoolError> {
-        let lengths: Vec<u64> = bodies.iter().map(|(_, length)| *length).collect();
-        let head = format::encode_head(header, &lengths)?;
-        self.install(id, kind, |file| fill(file, head, bodies))
-    }
-
-    /// Appends a record durably.
-    pub(crate) fn append(
-        &self,
-        id: &QueueId,
-        kind: &str,
-        content: &[u8],
-    ) -> Result<(), SpoolError> {
+    /// Appends a record.
+    fn append(&self, id: &QueueId, content: &[u8]) -> Result<(), SpoolError> {
         let record = format::encode_record(content)?;
         let _changing = self.changing(id);
-        let (head, file) = self.open_with(id, kind, Disk::open_to_change)?;
+        let (head, file) = self.open_with(id, MESSAGE, Disk::open_to_change)?;
         let end = each_record(&head, &file, |_| Ok(()))?;
-        let appended = (|| {
-            // A record cut short by a crash may stand there.
-            if file.size()? != end {
-                file.set_len(end)?;
-            }
-            file.write_all_at(&record, end)?;
-            file.sync_data()
-        })();
-        if appended.is_ok() {
-            return Ok(());
+        // A record cut short by a crash may stand there.
+        if file.size()? != end {
+            file.set_len(end)?;
         }
-        // After a failed sync nothing of this file can be relied on: a copy takes its place.
-        let installed = self.install(id, kind, |copy| {
-            copy.copy_range(&file, 0, end)?;
-            Ok(copy.write_all(&record)?)
-        });
-        if installed.is_err() {
+        let written = file.write_all_at(&record, end);
+        if written.is_err() {
             // What is said not to have happened must not be read: best effort.
             let _ = file.set_len(end);
         }
-        installed
-    }
-
-    /// Removes a file durably.
-    pub(crate) fn delete(&self, id: &QueueId, kind: &str) -> Result<bool, SpoolError> {
-        {
-            let _changing = self.changing(id);
-            if !self.inner.disk.unlink_if_there(&self.path(id, kind))? {
-                return Ok(false);
-            }
-        }
-        self.inner.disk.sync_dir(&self.shard_path(id))?;
-        Ok(true)
-    }
-
-    /// Makes a file durable under its name, with what `write` writes.
-    fn install(
-        &self,
-        id: &QueueId,
-        kind: &str,
-        write: impl FnOnce(&mut DiskFile) -> Result<(), SpoolError>,
-    ) -> Result<(), SpoolError> {
-        let disk = &self.inner.disk;
-        let shard = self.shard_path(id);
-        let temporary = Disk::temporary_path(&shard);
-        let mut file = disk.create_new(&temporary)?;
-        let written = write(&mut file)
-            .and_then(|()| Ok(file.sync_data()?))
-            .and_then(|()| Ok(disk.rename(&temporary, &self.path(id, kind))?));
-        if let Err(error) = written {
-            // Best effort: the next start removes it too.
-            let _ = disk.unlink(&temporary);
-            return Err(error);
-        }
-        Ok(disk.sync_dir(&shard)?)
+        Ok(written?)
     }
 
     /// Opens a file for reading and reads its head.
@@ -276,7 +341,7 @@ impl Spool {
 }
 
 /// Calls `visit` with each whole record; says where the next one goes.
-pub(crate) fn each_record(
+fn each_record(
     head: &Head,
     file: &DiskFile,
     mut visit: impl FnMut(&[u8]) -> Result<(), SpoolError>,

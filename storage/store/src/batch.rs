@@ -42,8 +42,12 @@ pub struct Append {
     pub keywords: Vec<Keyword>,
     /// Its INTERNALDATE.
     pub internal_date: InternalDate,
-    /// Identifies this copy: a second commit of the same one adds nothing.
+    /// Identifies this copy: a second commit of the same one adds nothing when it is said to be
+    /// [repeated](Self::repeated).
     pub delivery: Guid,
+    /// Whether it may have been committed before (the message waited in the spool): only then it is
+    /// looked for.
+    pub repeated: bool,
     /// How quota is judged.
     pub quota: QuotaCheck,
 }

@@ -1,121 +1,69 @@
 //! `commit(Batch)`: all of it or nothing, durable when it returns, visible last.
 //!
-//! 1. A batch of more than one step is written into the spool as a transaction, durably: from here
-//!    on it will be done, by this process or by the next one's [`crate::recovery`].
-//! 2. Each message is written under a temporary name and synced, outside any lock.
-//! 3. The accounts are locked, in the order of their names. Copies whose delivery GUID the index
-//!    has are done already. The others get UIDs, their files their names, and the folders are
-//!    synced; then the rows of the index are written.
-//! 4. Spool entries follow, then the transaction ends, durably. Now sessions see the messages.
-//!
-//! One append alone needs no transaction: its file's name is the commit.
+//! 1. Each message is written under a temporary name, outside any lock; one that is too large for
+//!    the journal is synced.
+//! 2. The accounts are locked, in the order of their names. Copies that were delivered before are
+//!    done already; the others get UIDs. The whole batch is one record of the journal.
+//! 3. The locks are given up, and the record's sync waited for together with others.
+//! 4. The files get their names, the spool its entries, and sessions see the messages; rows of the
+//!    index follow later. Where that fails or the process ends, the record is done again.
 
 mod place;
 mod write;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::PathBuf,
+    collections::BTreeMap,
     sync::Arc,
     time::SystemTime,
 };
 
-use facteur_model::{AccountId, Guid, InternalDate, Uid, UidSet, Usage};
+use facteur_journal::Ticket;
+use facteur_model::{AccountId, Guid, InternalDate};
 use facteur_sdbox::Layout;
-use facteur_spool::{QueueId, SpoolError};
+use facteur_spool::{Logged, SpoolError, Staged};
 
 pub(crate) use self::place::next_uid;
 use self::{
     place::Locked,
-    write::{Written, write},
+    write::{Bodies, Written, write},
 };
 use crate::{
     Append, Appended, Batch, Committed, MessageState, StoreError,
     owner::{Owner, row_of},
-    recovery,
+    pending::{Pending, Show},
+    record::{AccountRecord, Added, Change, Content, MailboxId, Record, SpoolRecord},
     shared::Shared,
     view::Wakes,
 };
 
 /// Does a batch.
 pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
-    let transaction = if is_one_step(batch) {
-        None
-    } else {
-        Some(recovery::begin(shared, batch)?)
-    };
-    run(shared, batch, transaction.as_ref())
-}
-
-/// Whether the batch is done or not done by itself, whenever the process ends.
-fn is_one_step(batch: &Batch) -> bool {
-    let memory_elsewhere = batch.memory.iter().any(|entry| {
-        batch
-            .appends
-            .iter()
-            .any(|append| append.account.id != entry.account.id)
-    });
-    match (batch.appends.len(), batch.spool.len()) {
-        (0, 0) => usize::from(!batch.memory.is_empty()) + batch.updates.len() <= 1,
-        (0, 1) => batch.memory.is_empty() && batch.updates.is_empty(),
-        // An update that is not reached leaves a recipient in the spool; delivering to it again
-        // finds the delivery GUID and adds nothing.
-        (1, 0) => !memory_elsewhere,
-        _ => false,
-    }
-}
-
-/// Does a batch whose transaction, if it needs one, has begun.
-pub(crate) fn run(
-    shared: &Arc<Shared>,
-    batch: &Batch,
-    transaction: Option<&QueueId>,
-) -> Result<Committed, StoreError> {
-    let result = apply(shared, batch, transaction);
-    if let (Err(error), Some(id)) = (&result, transaction) {
-        // What was done is undone; so is the promise.
-        if let Err(second) = shared.spool.end(id) {
-            tracing::error!(transaction = %id, %error, %second, "failed commit could not be withdrawn: it will be done at the next start");
-        }
-    }
-    result
-}
-
-fn apply(
-    shared: &Arc<Shared>,
-    batch: &Batch,
-    transaction: Option<&QueueId>,
-) -> Result<Committed, StoreError> {
+    let entered = shared.log.enter()?;
     let owners = owners(shared, batch)?;
-    let written = write(shared, batch, &owners)?;
-    let mut wakes = Wakes::default();
-    let mut told = Vec::new();
-    let committed = {
+    let mut bodies = Bodies::default();
+    let mut written = write(shared, batch, &owners, &mut bodies)?;
+    let mut staged = stage(shared, batch, &mut bodies)?;
+    let (steps, ticket) = {
         let mut work = Work::lock(shared, &owners)?;
         let steps = work.plan(batch, &written)?;
-        if let Err(error) = work.perform(batch, written, &steps, transaction) {
-            work.undo(batch, &steps);
-            return Err(error);
-        }
-        work.publish(batch, &steps, &mut wakes, &mut told);
-        Committed {
-            appended: steps.into_iter().map(Step::into_appended).collect(),
-        }
+        let ticket = work.record(batch, &mut written, &steps, &mut staged, &bodies)?;
+        (steps, ticket)
     };
-    drop(wakes);
-    for (id, usage) in told {
-        if let Some(owner) = owners.get(&id) {
-            shared.tell_usage(owner, usage);
+    let mut wakes = Wakes::default();
+    let waited = shared.log.wait(ticket);
+    for owner in owners.values() {
+        if let Ok(mut state) = owner.lock() {
+            owner.show(shared, &mut state, &mut wakes);
         }
     }
-    if !batch.spool.is_empty()
-        && let Some(wake) = &*shared.on_spooled.load()
-    {
-        let entries: Vec<_> = batch.spool.iter().map(|(entry, _)| entry.clone()).collect();
-        wake(&entries);
-    }
-    Ok(committed)
+    waited?;
+    finish_spool(shared, batch, staged);
+    drop(entered);
+    drop(wakes);
+    tell(shared, batch, &owners, &steps);
+    Ok(Committed {
+        appended: steps.into_iter().map(Step::into_appended).collect(),
+    })
 }
 
 type Owners = BTreeMap<AccountId, Arc<Owner>>;
@@ -125,12 +73,70 @@ fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
     let appends = batch.appends.iter().map(|append| &append.account);
     for spec in appends.chain(batch.memory.iter().map(|entry| &entry.account)) {
         if !owners.contains_key(&spec.id) {
-            let owner = shared.owner(spec)?;
-            drop(owner.lock_for_change(shared)?);
-            owners.insert(spec.id.clone(), owner);
+            owners.insert(spec.id.clone(), shared.owner(spec)?);
         }
     }
     Ok(owners)
+}
+
+/// Entries for the spool, under temporary names.
+fn stage<'a>(
+    shared: &Shared,
+    batch: &'a Batch,
+    bodies: &mut Bodies<'a>,
+) -> Result<Vec<(Staged, SpoolRecord)>, StoreError> {
+    let mut all = Vec::with_capacity(batch.spool.len());
+    for (entry, body) in &batch.spool {
+        let content = bodies.inline(body, &[]);
+        let synced = content.is_none();
+        let staged = shared.spool.stage(entry, &mut body.reader()?, synced)?;
+        let content = content.unwrap_or_else(|| Content::File {
+            name: staged.name().to_owned(),
+        });
+        let entry = serde_json::to_vec(entry).map_err(std::io::Error::from)?;
+        all.push((staged, SpoolRecord::Add { entry, content }));
+    }
+    Ok(all)
+}
+
+/// Does to the spool what is durable. What fails here is done at the next start.
+fn finish_spool(shared: &Shared, batch: &Batch, staged: Vec<(Staged, SpoolRecord)>) {
+    for ((staged, _), (entry, _)) in staged.into_iter().zip(&batch.spool) {
+        if let Err(error) = staged.install() {
+            tracing::error!(queue_id = %entry.queue_id, %error, "accepted message cannot be put into the spool; it will be at the next start");
+            shared.log.spool_unsettled();
+        }
+    }
+    for (id, change) in &batch.updates {
+        match shared.spool.redo(Logged::Update(id, change)) {
+            Ok(()) | Err(SpoolError::Gone) => {}
+            Err(error) => {
+                tracing::error!(queue_id = %id, %error, "change to a waiting message cannot be noted; it will be at the next start");
+                shared.log.spool_unsettled();
+            }
+        }
+    }
+}
+
+fn tell(shared: &Shared, batch: &Batch, owners: &Owners, steps: &[Step]) {
+    for (id, owner) in owners {
+        let new = |(append, step): (&Append, &Step)| {
+            append.account.id == *id && matches!(step, Step::New { .. })
+        };
+        if batch.appends.iter().zip(steps).any(new)
+            && let Ok(state) = owner.lock()
+        {
+            let usage = state.usage();
+            drop(state);
+            shared.tell_usage(owner, usage);
+        }
+    }
+    if !batch.spool.is_empty()
+        && let Some(wake) = &*shared.on_spooled.load()
+    {
+        let entries: Vec<_> = batch.spool.iter().map(|(entry, _)| entry.clone()).collect();
+        wake(&entries);
+    }
 }
 
 /// What becomes of one append.
@@ -139,7 +145,7 @@ enum Step {
     Known(Appended),
     /// It gets these numbers.
     New {
-        mailbox: u32,
+        mailbox: MailboxId,
         state: MessageState,
         appended: Appended,
     },
@@ -157,15 +163,13 @@ impl Step {
 struct Work<'a> {
     shared: &'a Shared,
     accounts: BTreeMap<&'a AccountId, Locked<'a>>,
-    /// Files that got their names.
-    named: BTreeSet<PathBuf>,
 }
 
 impl<'a> Work<'a> {
     fn lock(shared: &'a Shared, owners: &'a Owners) -> Result<Self, StoreError> {
         let mut accounts = BTreeMap::new();
         for (id, owner) in owners {
-            let state = owner.lock_for_change(shared)?;
+            let state = owner.lock()?;
             let usage = state.usage();
             let locked = Locked {
                 owner,
@@ -177,11 +181,7 @@ impl<'a> Work<'a> {
             };
             accounts.insert(id, locked);
         }
-        Ok(Self {
-            shared,
-            accounts,
-            named: BTreeSet::new(),
-        })
+        Ok(Self { shared, accounts })
     }
 
     /// Gives every append its place, and durably reserves the numbers. Nothing can be seen of it.
@@ -195,7 +195,8 @@ impl<'a> Work<'a> {
                 .ok_or(StoreError::Gone)?;
             let known = match planned.get(&(&append.account.id, append.delivery)) {
                 Some(twin) => Some(twin.clone()),
-                None => account.delivered(self.shared, append)?,
+                None if append.repeated => account.delivered(self.shared, append)?,
+                None => None,
             };
             let step = match known {
                 Some(appended) => Step::Known(appended),
@@ -212,204 +213,131 @@ impl<'a> Work<'a> {
         Ok(steps)
     }
 
-    fn perform(
-        &mut self,
-        batch: &Batch,
-        mut written: Vec<Written>,
-        steps: &[Step],
-        transaction: Option<&QueueId>,
-    ) -> Result<(), StoreError> {
-        self.name_files(batch, &mut written, steps)?;
-        self.write_rows(batch, &written, steps)?;
-        drop(written);
-        let spool = &self.shared.spool;
-        for (entry, body) in &batch.spool {
-            spool.add(entry, &mut body.reader()?)?;
-        }
-        for (id, change) in &batch.updates {
-            match spool.update(id, change) {
-                Ok(()) | Err(SpoolError::Gone) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Some(id) = transaction
-            && let Err(error) = spool.end(id)
-        {
-            // What is struck off in the spool cannot be put back: from there it must go forward.
-            if batch.updates.is_empty() {
-                return Err(error.into());
-            }
-            tracing::error!(transaction = %id, %error, "commit is done but could not be ended: it will be done again at the next start");
-        }
-        Ok(())
-    }
-
-    /// Gives the files their names and makes these durable.
-    fn name_files(
+    /// Puts the batch into the journal, and what is to be done once it is durable among what the
+    /// accounts wait for.
+    fn record(
         &mut self,
         batch: &Batch,
         written: &mut [Written],
         steps: &[Step],
-    ) -> Result<(), StoreError> {
-        let mut dirs = BTreeSet::new();
-        for ((append, written), step) in batch.appends.iter().zip(written).zip(steps) {
-            let Step::New { state, .. } = step else {
-                continue;
-            };
-            let dir = self.mails(append)?;
-            let path = dir.join(Layout::file_name(state.uid));
-            let temporary = written.path.as_ref().ok_or(StoreError::Gone)?;
-            if let Err(error) = self.shared.disk.rename_new(temporary, &path) {
-                let there = error.kind() == io::ErrorKind::AlreadyExists;
-                let error = StoreError::from(error);
-                if there && let Some(account) = self.accounts.get(&append.account.id) {
-                    // A file that we did not make: the next owner takes it over.
-                    account.owner.abandon(&error);
-                }
-                return Err(error);
-            }
-            written.path = None;
-            self.named.insert(path);
-            dirs.insert(dir);
-        }
-        for dir in dirs {
-            self.shared.disk.sync_dir(&dir)?;
-        }
-        Ok(())
-    }
-
-    fn mails(&self, append: &Append) -> Result<PathBuf, StoreError> {
-        let account = self.accounts.get(&append.account.id);
-        let account = account.ok_or(StoreError::Gone)?;
-        Ok(account.owner.layout.mails(&append.mailbox))
-    }
-
-    fn write_rows(
-        &mut self,
-        batch: &Batch,
-        written: &[Written],
-        steps: &[Step],
-    ) -> Result<(), StoreError> {
+        staged: &mut [(Staged, SpoolRecord)],
+        bodies: &Bodies<'_>,
+    ) -> Result<Ticket, StoreError> {
         let now = InternalDate::from(SystemTime::now()).unix();
-        for (id, account) in &mut self.accounts {
-            let appends = batch.appends.iter().zip(written).zip(steps);
-            let appends = appends.filter(|((append, _), _)| append.account.id == **id);
-            let memory = batch.memory.iter().filter(|entry| entry.account.id == **id);
-            let (owner, rows, sets) = (account.owner, &account.rows, &account.sets);
-            owner.change(self.shared, &mut account.state, |transaction| {
-                for (mailbox, set, keywords) in sets {
-                    transaction.add_keyword_set(*mailbox, set.0, keywords)?;
-                }
-                for ((append, written), step) in appends {
-                    let Step::New { mailbox, state, .. } = step else {
-                        continue;
-                    };
-                    transaction.add_message(*mailbox, &row_of(state), &written.details())?;
-                    transaction.add_delivery(append.delivery, *mailbox, state.uid, now)?;
-                }
-                for row in rows.values() {
-                    transaction.set_mailbox(row)?;
-                }
-                for entry in memory {
-                    transaction.remember(&entry.key, entry.expires_at, now)?;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Takes back what a failed commit did. Where that fails too, the next start finds it.
-    fn undo(&mut self, batch: &Batch, steps: &[Step]) {
-        for (entry, _) in &batch.spool {
-            if let Err(error) = self.shared.spool.remove(&entry.queue_id) {
-                tracing::error!(queue_id = %entry.queue_id, %error, "entry of a failed commit could not be taken back");
-            }
-        }
-        for (append, step) in batch.appends.iter().zip(steps) {
-            let Step::New { mailbox, state, .. } = step else {
-                continue;
-            };
-            let undone = self
-                .mails(append)
-                .and_then(|dir| {
-                    let path = dir.join(Layout::file_name(state.uid));
-                    if self.named.remove(&path) {
-                        self.shared.disk.unlink_if_there(&path)?;
-                        self.shared.disk.sync_dir(&dir)?;
-                    }
-                    Ok(())
-                })
-                .and_then(|()| self.forget(append, *mailbox, state.uid));
-            if let (Err(error), Some(account)) = (undone, self.accounts.get(&append.account.id)) {
-                account.owner.abandon(&error);
-            }
-        }
-    }
-
-    fn forget(&mut self, append: &Append, mailbox: u32, uid: Uid) -> Result<(), StoreError> {
-        let Some(account) = self.accounts.get_mut(&append.account.id) else {
-            return Ok(());
+        let mut record = Record {
+            bodies: bodies.lengths(),
+            ..Record::default()
         };
-        // Its UID is not given again; all else is as before.
-        let folder = account.state.folder_mut(&append.mailbox)?;
-        folder.row.uid_next = folder.row.uid_next.max(u64::from(uid.value()) + 1);
-        let row = folder.row;
-        account
-            .owner
-            .change(self.shared, &mut account.state, |transaction| {
-                transaction.forget(mailbox, &UidSet::from_iter([uid]))?;
-                transaction.remove_delivery(append.delivery)?;
-                transaction.set_mailbox(&row)
-            })
+        for (id, account) in &self.accounts {
+            let appends = batch.appends.iter().zip(&mut *written).zip(steps);
+            let appends = appends.filter(|((append, _), _)| append.account.id == **id);
+            let mut changes = account.keyword_changes();
+            for ((append, written), step) in appends {
+                if let Step::New { mailbox, state, .. } = step {
+                    changes.push(Change::Add(Box::new(
+                        written.added(append, *mailbox, state, now),
+                    )));
+                }
+            }
+            changes.extend(account.rows.values().map(Change::numbers));
+            for entry in batch.memory.iter().filter(|e| e.account.id == **id) {
+                changes.push(Change::Remember {
+                    key: entry.key,
+                    expires_at: entry.expires_at,
+                });
+            }
+            record.accounts.push(AccountRecord {
+                account: id.as_str().to_owned(),
+                home: account.owner.layout.home().to_owned(),
+                changes,
+            });
+        }
+        for (_, entry) in staged {
+            record.spool.push(entry.clone());
+        }
+        for (id, change) in &batch.updates {
+            record.spool.push(SpoolRecord::Update {
+                id: id.as_str().to_owned(),
+                change: serde_json::to_vec(change).map_err(std::io::Error::from)?,
+            });
+        }
+        let ticket = self.shared.log.append(&record, &bodies.bytes)?;
+        self.wait_for(batch, written, steps, record, ticket)?;
+        Ok(ticket)
     }
 
-    /// Shows the messages to the sessions.
-    fn publish(
+    /// From here on the batch is done or fails with its record.
+    fn wait_for(
         &mut self,
         batch: &Batch,
+        written: &mut [Written],
         steps: &[Step],
-        wakes: &mut Wakes,
-        told: &mut Vec<(AccountId, Usage)>,
-    ) {
-        for (id, account) in &mut self.accounts {
+        record: Record,
+        ticket: Ticket,
+    ) -> Result<(), StoreError> {
+        for ((id, account), record) in self.accounts.iter_mut().zip(record.accounts) {
+            let mut files = Vec::new();
+            let mut shows = Vec::with_capacity(account.rows.len());
             for (name, row) in &account.rows {
-                let Ok(folder) = account.state.folder_mut(name) else {
-                    continue;
-                };
-                folder.row = *row;
                 let keywords = account.keywords.get(name).cloned();
+                let folder = account.state.folder_mut(name)?;
+                folder.row = *row;
                 if keywords.is_some() {
                     folder.keywords.clone_from(&keywords);
                 }
-                let Some(view) = folder.core.view() else {
+                shows.push(Show {
+                    keywords,
+                    ..Show::new(&folder.core, *row)
+                });
+            }
+            let names = account.rows.keys();
+            let mut shows: BTreeMap<_, _> = names.zip(shows).collect();
+            for ((append, written), step) in batch.appends.iter().zip(&mut *written).zip(steps) {
+                if append.account.id != **id {
+                    continue;
+                }
+                let Step::New { state, .. } = step else {
                     continue;
                 };
-                let added: Vec<MessageState> = batch
-                    .appends
-                    .iter()
-                    .zip(steps)
-                    .filter(|(append, _)| append.account.id == **id && append.mailbox == *name)
-                    .filter_map(|(_, step)| match step {
-                        Step::New { state, .. } => Some(*state),
-                        Step::Known(_) => None,
-                    })
-                    .collect();
-                let next = view.snapshot().with_added(&added);
-                view.publish(next.at(keywords, row.uid_next, row.highest_modseq), wakes);
+                if let Some(show) = shows.get_mut(&append.mailbox) {
+                    show.added.push(*state);
+                }
+                if let Some(temporary) = written.path.take() {
+                    let mails = account.owner.layout.mails(&append.mailbox);
+                    files.push((temporary, mails.join(Layout::file_name(state.uid))));
+                }
             }
-            if !account.rows.is_empty() {
-                told.push(((*id).clone(), account.usage));
-            }
+            account.state.pending.push_back(Pending {
+                ticket,
+                files,
+                unlinks: Vec::new(),
+                shows: shows.into_values().collect(),
+                rows: record.changes,
+            });
         }
+        Ok(())
     }
 }
 
-/// Does the batch of a transaction that an earlier process began.
-pub(crate) fn again(
-    shared: &Arc<Shared>,
-    batch: &Batch,
-    transaction: &QueueId,
-) -> Result<(), StoreError> {
-    apply(shared, batch, Some(transaction)).map(|_| ())
+impl Written {
+    /// What the journal and the index keep of a message.
+    fn added(
+        &mut self,
+        append: &Append,
+        mailbox: MailboxId,
+        state: &MessageState,
+        now: i64,
+    ) -> Added {
+        Added {
+            mailbox,
+            message: row_of(state).into(),
+            guid: self.guid,
+            delivery: append.delivery,
+            noted_at: now,
+            content: self.content.clone(),
+            envelope: std::mem::take(&mut self.scanned.envelope),
+            body_structure: std::mem::take(&mut self.scanned.body_structure),
+            body: std::mem::take(&mut self.scanned.body),
+        }
+    }
 }

@@ -1,22 +1,23 @@
 //! COPY: a second name for the same file, which keeps the message's GUID.
 
 use std::{
-    io::{self},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use facteur_disk::Disk;
 use facteur_index::MailboxRow;
-use facteur_model::{MailboxName, ModSeq, Uid, UidSet, Usage};
+use facteur_model::{MailboxName, ModSeq, UidSet, Usage};
 use facteur_sdbox::Layout;
 
 use crate::{
     CopyOutcome, KeywordSetId, MessageState, StoreError,
     commit::next_uid,
     keywords::KeywordTable,
-    owner::{Owner, State, count_in, row_of},
-    recovery::{Copying, Promise},
+    owner::{Folder, Owner, State, count_in, row_of},
+    pending::{Pending, Show},
+    record::{Change, MailboxId},
     shared::Shared,
     view::{View, Wakes},
 };
@@ -76,41 +77,60 @@ impl Transfer {
         })
     }
 
-    /// Writes the rows of the destination.
-    pub(crate) fn write(
-        &self,
-        transaction: &facteur_index::Transaction<'_>,
-        from: u32,
-    ) -> Result<(), facteur_index::IndexError> {
-        for (set, text) in &self.sets {
-            transaction.add_keyword_set(self.row.id, set.0, text)?;
-        }
-        for (here, there) in &self.pairs {
-            transaction.copy_message((from, here.uid), self.row.id, &row_of(there))?;
-        }
-        transaction.set_mailbox(&self.row)
+    /// What the journal and the index keep of it.
+    pub(crate) fn changes(&self, from: &MailboxRow) -> Vec<Change> {
+        let to = MailboxId::of(&self.row);
+        let sets = self.sets.iter().map(|(set, text)| Change::Keywords {
+            mailbox: to,
+            set: set.0,
+            text: text.clone(),
+        });
+        let mut changes: Vec<Change> = sets.collect();
+        let pairs = self.pairs.iter();
+        changes.push(Change::Copy {
+            from: MailboxId::of(from),
+            to,
+            pairs: pairs
+                .map(|(here, there)| (here.uid.value(), row_of(there).into()))
+                .collect(),
+        });
+        changes.push(Change::numbers(&self.row));
+        changes
     }
 
-    /// Shows them to the sessions.
-    pub(crate) fn publish(
+    /// Links every message under a temporary name in the destination.
+    pub(crate) fn link(
         &self,
-        state: &mut State,
+        owner: &Owner,
+        shared: &Shared,
+        from: &MailboxName,
         to: &MailboxName,
-        wakes: &mut Wakes,
-    ) -> Result<(), StoreError> {
-        let folder = state.folder_mut(to)?;
+    ) -> Result<Links, StoreError> {
+        let (from, to) = (owner.layout.mails(from), owner.layout.mails(to));
+        let mut links = Links {
+            disk: shared.disk.clone(),
+            files: Vec::with_capacity(self.pairs.len()),
+        };
+        for (here, there) in &self.pairs {
+            let old = from.join(Layout::file_name(here.uid));
+            let temporary = Disk::temporary_path(&to);
+            link(&shared.disk, &old, &temporary)?;
+            links
+                .files
+                .push((temporary, to.join(Layout::file_name(there.uid))));
+        }
+        Ok(links)
+    }
+
+    /// Notes the new numbers of the destination, and says what sessions are to see of it.
+    pub(crate) fn show(&self, folder: &mut Folder) -> Show {
         folder.row = self.row;
         folder.keywords = Some(Arc::clone(&self.keywords));
-        if let Some(view) = folder.core.view() {
-            let added: Vec<MessageState> = self.pairs.iter().map(|(_, there)| *there).collect();
-            let next = view.snapshot().with_added(&added);
-            let keywords = Some(Arc::clone(&self.keywords));
-            view.publish(
-                next.at(keywords, self.row.uid_next, self.row.highest_modseq),
-                wakes,
-            );
+        Show {
+            keywords: Some(Arc::clone(&self.keywords)),
+            added: self.pairs.iter().map(|(_, there)| *there).collect(),
+            ..Show::new(&folder.core, self.row)
         }
-        Ok(())
     }
 
     pub(crate) fn outcome(&self) -> CopyOutcome {
@@ -119,10 +139,26 @@ impl Transfer {
             pairs: self.pairs.iter().map(|(a, b)| (a.uid, b.uid)).collect(),
         }
     }
+}
 
-    /// The first and the last UID there.
-    fn range(&self) -> Option<(Uid, Uid)> {
-        Some((self.pairs.first()?.1.uid, self.pairs.last()?.1.uid))
+/// Links under temporary names; they go if they are not taken.
+pub(crate) struct Links {
+    disk: Disk,
+    files: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Links {
+    /// The temporary and the final names.
+    pub(crate) fn take(mut self) -> Vec<(PathBuf, PathBuf)> {
+        std::mem::take(&mut self.files)
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for (temporary, _) in &self.files {
+            let _ = self.disk.unlink_if_there(temporary);
+        }
     }
 }
 
@@ -134,10 +170,11 @@ pub(crate) fn run(
     uids: &UidSet,
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
+    let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
-    let mut state = owner.lock_for_change(shared)?;
+    let mut state = owner.lock_settled(shared, &mut wakes)?;
     let from = view.core.name();
-    let source = state.folder_of_mut(&view.core)?.row.id;
+    let source = state.folder_of_mut(&view.core)?.row;
     let uid_validity = state.folder(to)?.row.uid_validity;
     let snapshot = view.snapshot();
     let messages: Vec<MessageState> = snapshot.select(uids).map(|(_, m)| *m).collect();
@@ -155,64 +192,27 @@ pub(crate) fn run(
         return Err(StoreError::OverQuota);
     }
     let transfer = Transfer::plan(owner, shared, &mut state, &from, to, &messages)?;
-    let promise = promise(owner, shared, &state, to, &transfer)?;
-    let done = link_all(owner, shared, &from, to, &transfer)
-        .and_then(|()| owner.change(shared, &mut state, |t| transfer.write(t, source)))
-        .and_then(|()| match &promise {
-            Some(id) => shared.spool.end(id).map(|_| ()).map_err(StoreError::from),
-            None => Ok(()),
-        });
-    if let Err(error) = done {
-        undo(owner, shared, &mut state, to, &transfer, promise.as_ref());
-        return Err(error);
-    }
-    transfer.publish(&mut state, to, &mut wakes)?;
-    let usage = state.usage();
+    let links = transfer.link(owner, shared, &from, to)?;
+    let (ticket, rows) = owner.append(shared, transfer.changes(&source))?;
+    let show = transfer.show(state.folder_mut(to)?);
+    state.pending.push_back(Pending {
+        ticket,
+        files: links.take(),
+        unlinks: Vec::new(),
+        shows: vec![show],
+        rows,
+    });
     drop(state);
+    owner.finish(shared, ticket, &mut wakes)?;
+    drop(entered);
     drop(wakes);
-    shared.tell_usage(owner, usage);
+    owner.tell_usage(shared);
     Ok(transfer.outcome())
 }
 
-/// Several links are not made at once: a start after a kill takes them back.
-fn promise(
-    owner: &Owner,
-    shared: &Shared,
-    state: &State,
-    to: &MailboxName,
-    transfer: &Transfer,
-) -> Result<Option<facteur_spool::QueueId>, StoreError> {
-    let Some((first, last)) = transfer.range().filter(|(first, last)| first != last) else {
-        return Ok(None);
-    };
-    let copying = Copying {
-        home: owner.layout.home().to_owned(),
-        mailbox: to.as_str().to_owned(),
-        guid: state.folder(to)?.identity.guid,
-        first: first.value(),
-        last: last.value(),
-    };
-    Promise::Copy(copying).make(shared, &mut []).map(Some)
-}
-
-fn link_all(
-    owner: &Owner,
-    shared: &Shared,
-    from: &MailboxName,
-    to: &MailboxName,
-    transfer: &Transfer,
-) -> Result<(), StoreError> {
-    let (from, to) = (owner.layout.mails(from), owner.layout.mails(to));
-    for (here, there) in &transfer.pairs {
-        let old = from.join(Layout::file_name(here.uid));
-        let new = to.join(Layout::file_name(there.uid));
-        link(&shared.disk, &old, &new, &to)?;
-    }
-    Ok(shared.disk.sync_dir(&to)?)
-}
-
-/// Links; where the file system does not (another one, too many links), copies.
-fn link(disk: &Disk, old: &Path, new: &Path, dir: &Path) -> Result<(), StoreError> {
+/// Links; where the file system does not (another one, too many links), copies. A copy need not be
+/// durable: its source is.
+pub(crate) fn link(disk: &Disk, old: &Path, new: &Path) -> Result<(), StoreError> {
     match disk.link(old, new) {
         Err(error)
             if matches!(
@@ -223,53 +223,13 @@ fn link(disk: &Disk, old: &Path, new: &Path, dir: &Path) -> Result<(), StoreErro
         result => return Ok(result?),
     }
     let source = disk.open(old)?;
-    let temporary = Disk::temporary_path(dir);
-    let mut copy = disk.create_new(&temporary)?;
+    let mut copy = disk.create_new(new)?;
     let copied = copy
         .copy_range(&source, 0, source.size()?)
-        .and_then(|()| copy.set_modified(source.modified()?))
-        .and_then(|()| copy.sync_all())
-        .and_then(|()| disk.rename_new(&temporary, new));
+        .and_then(|()| copy.set_modified(source.modified()?));
     if let Err(error) = copied {
-        let _ = disk.unlink(&temporary);
+        let _ = disk.unlink(new);
         return Err(error.into());
     }
     Ok(())
-}
-
-/// Takes a failed copy back; where that fails too, the next start does it.
-fn undo(
-    owner: &Arc<Owner>,
-    shared: &Shared,
-    state: &mut State,
-    to: &MailboxName,
-    transfer: &Transfer,
-    promise: Option<&facteur_spool::QueueId>,
-) {
-    let dir = owner.layout.mails(to);
-    let uids: UidSet = transfer.pairs.iter().map(|(_, there)| there.uid).collect();
-    let undone = uids
-        .iter()
-        .try_for_each(|uid| {
-            let path = dir.join(Layout::file_name(uid));
-            shared.disk.unlink_if_there(&path).map(|_| ())
-        })
-        .and_then(|()| shared.disk.sync_dir(&dir))
-        .map_err(StoreError::from)
-        .and_then(|()| {
-            let folder = state.folder_mut(to)?;
-            folder.row.uid_next = transfer.row.uid_next;
-            let row = folder.row;
-            owner.change(shared, state, |transaction| {
-                transaction.forget(row.id, &uids)?;
-                transaction.set_mailbox(&row)
-            })
-        })
-        .and_then(|()| match promise {
-            Some(id) => shared.spool.end(id).map(|_| ()).map_err(StoreError::from),
-            None => Ok(()),
-        });
-    if let Err(error) = undone {
-        owner.abandon(&error);
-    }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use facteur_index::IndexError;
+use facteur_journal::JournalError;
 use facteur_model::MailboxName;
 use facteur_spool::SpoolError;
 
@@ -59,6 +60,16 @@ impl From<IndexError> for StoreError {
             IndexError::Io(error) => error.into(),
             IndexError::Damaged(cause) => Self::Index(cause),
             other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+impl From<JournalError> for StoreError {
+    fn from(error: JournalError) -> Self {
+        if error.is_no_space() {
+            Self::NoSpace
+        } else {
+            Self::Io(io::Error::other(error))
         }
     }
 }

@@ -1,18 +1,20 @@
 //! EXPUNGE.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use facteur_model::{Flag, ModSeq, Uid, UidSet};
+use facteur_model::{Flag, ModSeq, UidSet};
 use facteur_sdbox::Layout;
 
 use crate::{
     MessageState, StoreError,
     owner::{Owner, count_out},
+    pending::{Pending, Show},
+    record::Change,
     shared::Shared,
     view::{View, Wakes},
 };
 
-/// Removes messages: their files first, so that none comes back, then their rows.
+/// Removes messages. Their files go once a checkpoint has it.
 pub(crate) fn run(
     owner: &Arc<Owner>,
     shared: &Shared,
@@ -20,11 +22,12 @@ pub(crate) fn run(
     uids: &UidSet,
     force: bool,
 ) -> Result<UidSet, StoreError> {
+    let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
-    let mut state = owner.lock_for_change(shared)?;
+    let mut state = owner.lock_settled(shared, &mut wakes)?;
     let folder = state.folder_of_mut(&view.core)?;
-    let snapshot = view.snapshot();
-    let marked: Vec<MessageState> = snapshot
+    let marked: Vec<MessageState> = view
+        .snapshot()
         .select(uids)
         .map(|(_, message)| *message)
         .filter(|message| force || message.flags.contains(Flag::Deleted))
@@ -35,63 +38,36 @@ pub(crate) fn run(
     let modseq = ModSeq::new(folder.row.highest_modseq.value() + 1);
     let last = folder.row.uid_next.saturating_sub(1);
     owner.reserve(shared, folder, last, modseq.value())?;
-    let (gone, failure) = unlink(owner, shared, view, marked.iter().map(|m| m.uid));
+    let gone: UidSet = marked.iter().map(|message| message.uid).collect();
     let mut row = folder.row;
     row.highest_modseq = modseq;
-    for message in marked.iter().filter(|m| gone.contains(m.uid)) {
+    for message in &marked {
         count_out(&mut row, message);
     }
-    if !gone.is_empty() {
-        let noted = owner.change(shared, &mut state, |transaction| {
-            transaction.expunge(row.id, &gone, modseq)?;
-            transaction.set_mailbox(&row)
-        });
-        if let Err(error) = noted {
-            owner.abandon(&error);
-            return Err(error);
-        }
-        state.folder_of_mut(&view.core)?.row = row;
-        let next = snapshot.without(&gone);
-        view.publish(next.at(None, row.uid_next, modseq), &mut wakes);
-    }
-    let usage = state.usage();
-    drop(state);
-    drop(wakes);
-    if !gone.is_empty() {
-        shared.tell_usage(owner, usage);
-    }
-    match failure {
-        None => Ok(gone),
-        Some(error) => Err(error.into()),
-    }
-}
-
-/// Removes the files durably; says which are gone, and what went wrong.
-fn unlink(
-    owner: &Owner,
-    shared: &Shared,
-    view: &View,
-    uids: impl Iterator<Item = Uid>,
-) -> (UidSet, Option<io::Error>) {
+    let changes = vec![
+        Change::expunge(&row, &gone, modseq),
+        Change::numbers(&row),
+    ];
+    let (ticket, rows) = owner.append(shared, changes)?;
+    folder.row = row;
     let dir = owner.layout.mails(&view.core.name());
-    let mut gone = UidSet::new();
-    let mut failure = None;
-    for uid in uids {
-        match shared
-            .disk
-            .unlink_if_there(&dir.join(Layout::file_name(uid)))
-        {
-            Ok(_) => gone.insert(uid),
-            Err(error) => {
-                failure = Some(error);
-                break;
-            }
-        }
-    }
-    if !gone.is_empty()
-        && let Err(error) = shared.disk.sync_dir(&dir)
-    {
-        failure = Some(error);
-    }
-    (gone, failure)
+    let unlinks = gone.iter().map(|uid| dir.join(Layout::file_name(uid)));
+    let unlinks = unlinks.collect();
+    let show = Show {
+        gone: gone.clone(),
+        ..Show::new(&view.core, row)
+    };
+    state.pending.push_back(Pending {
+        ticket,
+        files: Vec::new(),
+        unlinks,
+        shows: vec![show],
+        rows,
+    });
+    drop(state);
+    owner.finish(shared, ticket, &mut wakes)?;
+    drop(entered);
+    drop(wakes);
+    owner.tell_usage(shared);
+    Ok(gone)
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use facteur_index::MailboxRow;
 use facteur_model::{FlagOperation, Flags, Keyword, ModSeq, Uid, UidSet};
 
 use crate::{
     FlagChange, FlagOutcome, KeywordSetId, MessageState, Snapshot, StoreError,
     keywords::KeywordTable,
     owner::{Owner, count_in, count_out, row_of},
+    pending::{Pending, Show},
+    record::{Change, FlagRun, MailboxId},
     shared::Shared,
     view::{View, Wakes},
 };
@@ -20,8 +23,9 @@ pub(crate) fn store(
     uids: &UidSet,
     change: &FlagChange,
 ) -> Result<FlagOutcome, StoreError> {
+    let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
-    let mut state = owner.lock()?;
+    let mut state = owner.lock_settled(shared, &mut wakes)?;
     let folder = state.folder_of_mut(&view.core)?;
     let snapshot = view.snapshot();
     let mut keywords = Keywords::new(owner.keywords(shared, folder)?);
@@ -60,25 +64,51 @@ pub(crate) fn store(
         row.uid_next.saturating_sub(1),
         modseq.value(),
     )?;
-    owner.change(shared, &mut state, |transaction| {
-        for (id, text) in &keywords.added {
-            transaction.add_keyword_set(row.id, id.0, text)?;
-        }
-        for (first, last) in &changed.runs {
-            transaction.set_flags(row.id, *first, &row_of(last))?;
-        }
-        transaction.set_mailbox(&row)
-    })?;
-    let folder = state.folder_of_mut(&view.core)?;
+    let (ticket, rows) = owner.append(shared, changes(&row, &keywords, &changed))?;
+    // It is synced within a second; nobody waits for it.
+    shared.log.wait_written(ticket)?;
     folder.row = row;
     folder.keywords = Some(Arc::clone(&keywords.table));
-    let next = snapshot.with_changed(&changed.states);
-    view.publish(
-        next.at(Some(keywords.table), row.uid_next, modseq),
-        &mut wakes,
-    );
+    let show = Show {
+        keywords: Some(keywords.table),
+        changed: changed.states,
+        ..Show::new(&view.core, row)
+    };
+    let pending = Pending {
+        ticket,
+        files: Vec::new(),
+        unlinks: Vec::new(),
+        shows: vec![show],
+        rows,
+    };
+    owner.show_one(shared, &mut state, pending, &mut wakes)?;
     drop(state);
+    drop(entered);
     Ok(outcome)
+}
+
+/// What the journal and the index keep of it.
+fn changes(row: &MailboxRow, keywords: &Keywords, changed: &Changed) -> Vec<Change> {
+    let mailbox = MailboxId::of(row);
+    let mut changes: Vec<Change> = keywords
+        .added
+        .iter()
+        .map(|(set, text)| Change::Keywords {
+            mailbox,
+            set: set.0,
+            text: text.clone(),
+        })
+        .collect();
+    let runs = changed.runs.iter().map(|(first, last)| FlagRun {
+        first: first.value(),
+        last: row_of(last).into(),
+    });
+    changes.push(Change::Flags {
+        mailbox,
+        runs: runs.collect(),
+    });
+    changes.push(Change::numbers(row));
+    changes
 }
 
 /// What messages become.
@@ -173,11 +203,13 @@ pub(crate) fn recent(
 ) -> Result<UidSet, StoreError> {
     let mut state = owner.lock()?;
     let folder = state.folder_of_mut(&view.core)?;
-    let recent = recent_in(&view.snapshot(), folder.row.recent_from);
-    if claim && folder.row.recent_from < folder.row.uid_next {
-        folder.row.recent_from = folder.row.uid_next;
-        let row = folder.row;
-        owner.change(shared, &mut state, |t| t.set_mailbox(&row))?;
+    let recent = recent_in(&view.snapshot(), folder.shown.recent_from);
+    if claim && folder.shown.recent_from < folder.shown.uid_next {
+        folder.row.recent_from = folder.shown.uid_next;
+        folder.shown.recent_from = folder.row.recent_from;
+        // Lost, it only makes messages recent once more: the journal need not know.
+        let rows = vec![Change::numbers(&folder.shown)];
+        owner.write_later(shared, None, rows);
     }
     Ok(recent)
 }

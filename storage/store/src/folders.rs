@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -59,6 +60,25 @@ pub(crate) fn sync_above(disk: &Disk, layout: &Layout, name: &MailboxName) -> io
     }
 }
 
+/// Where the messages of a deleted mailbox wait for the next checkpoint.
+fn grave(layout: &Layout, guid: Guid) -> PathBuf {
+    layout.home().join(format!("{GRAVE}{guid}"))
+}
+
+/// What the name of such a folder begins with: it is a temporary one.
+const GRAVE: &str = "temp.deleted.";
+
+/// Such folders, by their mailboxes' GUIDs.
+pub(crate) fn graves(disk: &Disk, layout: &Layout) -> io::Result<Vec<(Guid, PathBuf)>> {
+    let home = layout.home();
+    let names = disk.read_dir(home)?;
+    let names = names.into_iter().filter_map(|entry| {
+        let guid = entry.name.to_str()?.strip_prefix(GRAVE)?;
+        Some((Guid::parse(guid)?, home.join(&entry.name)))
+    });
+    Ok(names.collect())
+}
+
 impl State {
     /// Notes a mailbox that was made.
     pub(crate) fn note_made(&mut self, name: &MailboxName, folder: Folder) {
@@ -99,7 +119,8 @@ impl Owner {
         let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
         make(&shared.disk, &self.layout, name, &identity, true)?;
         let mut folder = load::new_folder(name, identity);
-        folder.row.id = self.change(shared, state, |t| t.add_mailbox(&folder.row))?;
+        folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
+        folder.shown = folder.row;
         state.note_made(name, folder);
         if subscribe && !state.subscriptions.contains(name) {
             self.subscribe(shared, state, name, true)?;
@@ -159,8 +180,10 @@ impl Owner {
         if name.is_inbox() {
             return Err(StoreError::Cannot("INBOX cannot be deleted"));
         }
+        let entered = shared.log.enter()?;
+        let _folders = shared.log.lock_folders();
         let mut wakes = Wakes::default();
-        let mut state = self.lock_for_change(shared)?;
+        let mut state = self.lock_settled(shared, &mut wakes)?;
         let has_children = state.has_children(name);
         if state.levels.contains(name) {
             if has_children {
@@ -173,15 +196,19 @@ impl Owner {
         }
         let folder = state.folder(name)?.clone();
         let disk = &shared.disk;
-        // Its messages go in one step, out of the place where a mailbox is looked for.
-        let grave = Disk::temporary_path(self.layout.home());
-        disk.rename(&self.layout.mails(name), &grave)?;
+        let mails = self.layout.mails(name);
+        // Its messages go in one step, out of the place where a mailbox is looked for. They stay
+        // until a checkpoint: copies of them may not be durable yet.
+        let grave = grave(&self.layout, folder.identity.guid);
+        disk.rename(&mails, &grave)?;
         if let Err(error) = disk.sync_dir(&self.layout.folder(name)) {
-            if let Err(second) = disk.rename(&grave, &self.layout.mails(name)) {
-                self.abandon(&second.into());
+            if let Err(second) = disk.rename(&grave, &mails) {
+                self.abandon(shared, &second.into());
             }
             return Err(error.into());
         }
+        shared.log.folder_removed(&mails);
+        shared.log.remove_later(grave);
         state.folders.remove(name);
         folder.core.set_deleted();
         if let Some(view) = folder.core.view() {
@@ -189,13 +216,12 @@ impl Owner {
         }
         // It is deleted. What is left over now goes when the account is opened next.
         let tidied = self.tidy(shared, &mut state, name, has_children, folder.row.id);
-        let tidied = tidied.and_then(|()| Ok(disk.remove_dir_all(&grave)?));
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
-        let usage = state.usage();
         drop(state);
-        shared.tell_usage(self, usage);
+        drop(entered);
+        self.tell_usage(shared);
         Ok(())
     }
 
@@ -210,7 +236,7 @@ impl Owner {
     ) -> Result<(), StoreError> {
         state.levels.insert(name.clone());
         let highest = state.uid_validity.to_string();
-        self.change(shared, state, |transaction| {
+        self.change(shared, |transaction| {
             transaction.remove_mailbox(row)?;
             transaction.set_fact(UID_VALIDITY, &highest)
         })?;
@@ -256,13 +282,16 @@ impl Owner {
         if to.is_below(from) {
             return Err(StoreError::Cannot("a mailbox cannot be moved below itself"));
         }
-        let mut state = self.lock_for_change(shared)?;
+        let entered = shared.log.enter()?;
+        let folders = shared.log.lock_folders();
+        let mut wakes = Wakes::default();
+        let mut state = self.lock_settled(shared, &mut wakes)?;
         if state.folders.contains_key(to) || state.levels.contains(to) {
             return Err(StoreError::MailboxExists(to.clone()));
         }
         if from.is_inbox() {
             self.make_folder(shared, &mut state, to, false)?;
-            drop(state);
+            drop((state, folders, entered));
             let all: UidSet = move_messages::every(self, shared, from)?;
             return move_messages::run(self, shared, from, &all, to).map(|_| ());
         }
@@ -288,10 +317,11 @@ impl Owner {
             .try_for_each(|dir| disk.sync_dir(dir));
         if let Err(error) = synced {
             if let Err(second) = disk.rename_new(&new, &old) {
-                self.abandon(&second.into());
+                self.abandon(shared, &second.into());
             }
             return Err(error.into());
         }
+        shared.log.folder_renamed(&old, &new);
         rename_in_memory(&mut state, &names, to);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Opening an account: its folders, its index, and what an unclean end left between the two.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::Path,
     time::SystemTime,
@@ -14,9 +14,11 @@ use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
     StoreError, folders,
-    owner::{FORGOTTEN, Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
-    reconcile::{self, Trust},
+    log::Log,
+    owner::{EPOCH, FORGOTTEN, Folder, Owner, State, UID_VALIDITY},
+    reconcile, replay,
     shared::Shared,
+    slot::{SESSION, Slot, index_path},
     view::Core,
 };
 
@@ -24,6 +26,7 @@ use crate::{
 /// makes way for an empty one, which is filled from the files.
 pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     shared.disk.create_dir_all_durably(&spec.home)?;
+    shared.touches(&spec.home)?;
     match attempt(shared, spec) {
         Err(StoreError::Index(cause)) => {
             tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
@@ -37,35 +40,87 @@ pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, Stor
 fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
     let layout = Layout::new(&spec.home);
-    remove_temporary(disk, layout.home())?;
     let mut index = Index::open(disk, &index_path(&layout))?;
-    let trust = trust(&index, &shared.boot)?;
+    let left = left(&index, &shared.log)?;
+    if left != Left::OpenHere {
+        remove_temporary(disk, layout.home())?;
+        remove_temporary(disk, &layout.home().join("sieve"))?;
+    }
     let mut state = State {
         folders: BTreeMap::new(),
         levels: BTreeSet::new(),
         subscriptions: Subscriptions::read(disk, &layout)?,
         uid_validity: last_uid_validity(&index)?,
-        marked: false,
         script: None,
+        pending: VecDeque::new(),
     };
-    read_folders(disk, &layout, spec, &mut state)?;
+    read_folders(shared, &layout, spec, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
-    if trust != Trust::Whole {
-        remove_temporary(disk, &layout.home().join("sieve"))?;
-    }
-    for (name, folder) in &mut state.folders {
-        let trust = if new.contains(name) {
-            Trust::Nothing
-        } else {
-            trust
-        };
-        if trust != Trust::Whole {
-            reconcile::folder(disk, &layout, &mut index, name, folder, trust)?;
+    if left == Left::Elsewhere || !new.is_empty() {
+        let going = shared.log.going(layout.home());
+        for (name, folder) in &mut state.folders {
+            if left == Left::Elsewhere || new.contains(name) {
+                reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
+            }
         }
     }
+    if left == Left::Elsewhere {
+        // All that is there is known now.
+        index.transaction(|t| t.set_fact(SESSION, "clean"))?;
+    }
+    continue_modseqs(shared, &mut index, &mut state)?;
     make_auto_folders(shared, &layout, &mut index, &mut state)?;
     forget_deliveries(&mut index)?;
-    Ok(Owner::new(spec, layout, index, state))
+    for folder in state.folders.values_mut() {
+        folder.shown = folder.row;
+    }
+    let slot = Slot::new(index, left == Left::OpenHere);
+    Ok(Owner::new(spec, layout, slot, state))
+}
+
+/// How an account was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// In order.
+    Clean,
+    /// In use with this store's journal, whose changes are done or still to be done.
+    OpenHere,
+    /// In use with another journal, or its index is new: the files know better.
+    Elsewhere,
+}
+
+fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
+    let noted = index.fact(SESSION)?;
+    Ok(match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
+        Some(("open", journal)) if journal == log.id() => Left::OpenHere,
+        None if noted.as_deref() == Some("clean") => Left::Clean,
+        // What an earlier version wrote when it had left the account in order.
+        Some(("clean", _)) => Left::Clean,
+        _ => Left::Elsewhere,
+    })
+}
+
+/// After a machine may have lost flag changes that clients had seen: their MODSEQs are not given
+/// again.
+fn continue_modseqs(
+    shared: &Shared,
+    index: &mut Index,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    if index.fact(EPOCH)?.as_deref() == Some(&*shared.epoch) {
+        return Ok(());
+    }
+    index.transaction(|transaction| {
+        for folder in state.folders.values_mut() {
+            let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+            if folder.row.highest_modseq > ModSeq::new(1) && folder.row.highest_modseq < ceiling {
+                folder.row.highest_modseq = ceiling;
+                transaction.set_mailbox(&folder.row)?;
+            }
+        }
+        transaction.set_fact(EPOCH, &shared.epoch)
+    })?;
+    Ok(())
 }
 
 /// Deliveries are remembered so long, in seconds: longer than anything waits in a queue.
@@ -111,27 +166,14 @@ fn last_uid_validity(index: &Index) -> Result<u32, StoreError> {
     Ok(held.chain(noted).max().unwrap_or(0))
 }
 
-/// How far the index can be taken at its word.
-fn trust(index: &Index, boot: &str) -> Result<Trust, StoreError> {
-    let left = index.fact(SESSION)?;
-    let (how, when) = left
-        .as_deref()
-        .and_then(|left| left.split_once(' '))
-        .unwrap_or_default();
-    Ok(match how {
-        "clean" if when == boot => Trust::Whole,
-        _ if when == boot => Trust::Numbers,
-        _ => Trust::Nothing,
-    })
-}
-
 /// Finds the folders on disk, and who they are.
 fn read_folders(
-    disk: &Disk,
+    shared: &Shared,
     layout: &Layout,
     spec: &AccountSpec,
     state: &mut State,
 ) -> Result<(), StoreError> {
+    let disk = &shared.disk;
     let found = layout.folders(disk)?;
     let mut nameless = Vec::new();
     for folder in found {
@@ -139,6 +181,7 @@ fn read_folders(
             state.levels.insert(folder.name);
             continue;
         }
+        shared.touches(&layout.mails(&folder.name))?;
         match Identity::read(disk, layout, &folder.name)? {
             Some(identity) => {
                 state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
@@ -160,20 +203,11 @@ fn read_folders(
 
 /// A folder whose row in the index is not known yet.
 fn unjoined(name: MailboxName, identity: Identity) -> Folder {
+    let row = replay::new_row(&identity);
     Folder {
         core: Core::new(name, identity.uid_validity),
-        row: MailboxRow {
-            id: 0,
-            guid: identity.guid,
-            uid_validity: identity.uid_validity,
-            uid_next: 1,
-            highest_modseq: ModSeq::new(1),
-            recent_from: 1,
-            messages: 0,
-            unseen: 0,
-            deleted: 0,
-            bytes: 0,
-        },
+        row,
+        shown: row,
         identity,
         keywords: None,
     }

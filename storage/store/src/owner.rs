@@ -1,11 +1,12 @@
 //! The one owner of an account in this process.
 //!
 //! It holds the account's folders, their next numbers and counts, and, while a session has a mailbox
-//! open, that mailbox's messages. Every change takes its lock from the first file touched to the
-//! moment sessions may see it; sessions read snapshots without any lock.
+//! open, that mailbox's messages. A change takes its lock to get its numbers and its place in the
+//! journal, and again, once it is durable, to be shown ([`crate::pending`]); sessions read snapshots
+//! without any lock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,13 +14,17 @@ use std::{
 };
 
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow, Transaction};
+use facteur_journal::Ticket;
 use facteur_model::{AccountId, AccountSpec, Flag, MailboxName, Usage};
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
     KeywordSetId, MessageState, StoreError,
     keywords::KeywordTable,
+    pending::Pending,
+    record::Change,
     shared::Shared,
+    slot::{SESSION, Slot},
     view::{Core, Wakes},
 };
 
@@ -34,10 +39,13 @@ pub(crate) struct Owner {
     pub(crate) id: AccountId,
     pub(crate) layout: Layout,
     spec: Mutex<Arc<AccountSpec>>,
-    index: Mutex<Option<Index>>,
+    index: Mutex<Slot>,
     state: Mutex<State>,
-    /// The index was found damaged: this owner does nothing more, the next one rebuilds it.
+    /// Files and memory may differ: this owner does nothing more, the next one is made from the
+    /// journal, the index and the files.
     broken: AtomicBool,
+    /// Whether it is among the accounts with rows to be written.
+    pub(crate) dirty: AtomicBool,
     /// When it was last used, in seconds of the store's clock.
     pub(crate) used: AtomicU64,
 }
@@ -51,10 +59,10 @@ pub(crate) struct State {
     pub(crate) subscriptions: Subscriptions,
     /// The highest UIDVALIDITY given.
     pub(crate) uid_validity: u32,
-    /// Whether the index says that it is in use.
-    pub(crate) marked: bool,
     /// The active script, once it was asked for.
     pub(crate) script: Option<Option<ActiveScript>>,
+    /// What is in the journal and not durable yet, in order: nobody sees it.
+    pub(crate) pending: VecDeque<Pending>,
 }
 
 /// A script's name and text.
@@ -64,7 +72,10 @@ pub(crate) type ActiveScript = (String, Arc<[u8]>);
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     pub(crate) core: Arc<Core>,
+    /// Its numbers with all that is in the journal.
     pub(crate) row: MailboxRow,
+    /// Its numbers as sessions may see them.
+    pub(crate) shown: MailboxRow,
     pub(crate) identity: Identity,
     /// Its keywords, once they were asked for.
     pub(crate) keywords: Option<Arc<KeywordTable>>,
@@ -95,14 +106,15 @@ impl State {
 }
 
 impl Owner {
-    pub(crate) fn new(spec: &AccountSpec, layout: Layout, index: Index, state: State) -> Self {
+    pub(crate) fn new(spec: &AccountSpec, layout: Layout, slot: Slot, state: State) -> Self {
         Self {
             id: spec.id.clone(),
             layout,
             spec: Mutex::new(Arc::new(spec.clone())),
-            index: Mutex::new(Some(index)),
+            index: Mutex::new(slot),
             state: Mutex::new(state),
             broken: AtomicBool::new(false),
+            dirty: AtomicBool::new(false),
             used: AtomicU64::new(0),
         }
     }
@@ -123,11 +135,32 @@ impl Owner {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// Locks the account for a change, or for a look at its folders.
+    /// Locks the account for messages to be added, or for a look at its folders.
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_broken() {
-            return Err(StoreError::Index("the account is reopened".to_owned()));
+            return Err(reopened());
+        }
+        Ok(state)
+    }
+
+    /// Locks the account for a change that depends on its messages: what others have in the journal
+    /// is durable and shown first.
+    pub(crate) fn lock_settled(
+        self: &Arc<Self>,
+        shared: &Shared,
+        wakes: &mut Wakes,
+    ) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut state = self.lock()?;
+        let Some(last) = state.pending.back() else {
+            return Ok(state);
+        };
+        // Others wait for the same sync; it does not need this lock.
+        let waited = shared.log.wait(last.ticket);
+        self.show(shared, &mut state, wakes);
+        waited?;
+        if self.is_broken() {
+            return Err(reopened());
         }
         Ok(state)
     }
@@ -138,38 +171,28 @@ impl Owner {
         (!self.is_broken()).then(|| state.usage())
     }
 
-    /// Locks the account for a change of its files. That it is in use is noted first: whatever comes
-    /// next, the next owner looks through the files.
-    pub(crate) fn lock_for_change(
-        self: &Arc<Self>,
-        shared: &Shared,
-    ) -> Result<MutexGuard<'_, State>, StoreError> {
-        let mut state = self.lock()?;
-        if !state.marked {
-            self.change(shared, &mut state, |_| Ok(()))?;
-        }
-        Ok(state)
-    }
-
-    /// Files and memory may differ, because a failed change could not be taken back: this owner does
-    /// nothing more, the next one looks through the files.
-    pub(crate) fn abandon(&self, error: &StoreError) {
+    /// Files and memory may differ, because a change could not be done or taken back: this owner
+    /// does nothing more, the next one does the journal's changes again.
+    pub(crate) fn abandon(&self, shared: &Shared, error: &StoreError) {
         tracing::error!(account = %self.id, %error, "files are not as they are remembered: the account is reopened");
+        shared.log.unsettled(&self.id);
         self.broken.store(true, Ordering::Release);
     }
 
     /// Sends the sessions of a broken owner away, and gives up its index.
     pub(crate) fn dismiss(&self) {
         let mut wakes = Wakes::default();
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pending.clear();
         for view in state.folders.values().filter_map(|f| f.core.view()) {
             view.wake_with(&mut wakes);
         }
         drop(state);
-        self.release();
+        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.close();
     }
 
-    /// Uses the index, opening it when its handle was given up.
+    /// Uses the index as it is with all that sessions see, opening it when its handle was given up.
     pub(crate) fn index<T>(
         self: &Arc<Self>,
         shared: &Shared,
@@ -177,84 +200,110 @@ impl Owner {
     ) -> Result<T, StoreError> {
         let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_broken() {
-            return Err(StoreError::Index("the account is reopened".to_owned()));
+            return Err(reopened());
         }
-        let index = match &mut *slot {
-            Some(index) => index,
-            none => {
-                let index = Index::open(&shared.disk, &index_path(&self.layout))
-                    .map_err(|error| self.fail(error))?;
-                shared.handles.opened(self);
-                none.insert(index)
-            }
-        };
-        match work(index) {
+        if slot.handle.is_none() {
+            slot.open(&shared.disk, &self.layout)
+                .map_err(|error| self.fail(shared, error))?;
+            shared.handles.opened(self);
+        }
+        let done = slot.settled(&shared.log).and_then(work);
+        match done {
             Ok(value) => Ok(value),
             Err(error) => {
                 if matches!(error, IndexError::Damaged(_)) {
-                    *slot = None;
+                    slot.close();
                 }
-                Err(self.fail(error))
+                Err(self.fail(shared, error))
             }
         }
     }
 
     /// A damaged index ends this owner; the next use of the account rebuilds it.
-    fn fail(&self, error: IndexError) -> StoreError {
+    fn fail(&self, shared: &Shared, error: IndexError) -> StoreError {
         if matches!(error, IndexError::Damaged(_)) && !self.broken.swap(true, Ordering::AcqRel) {
             tracing::error!(account = %self.id, %error, "index is damaged: the account is reopened and its index rebuilt");
+            shared.log.unsettled(&self.id);
         }
         error.into()
     }
 
-    /// Changes the index; the first change notes that it is in use.
+    /// Changes the index outside the journal: what can be found again in the files.
     pub(crate) fn change<T>(
         self: &Arc<Self>,
         shared: &Shared,
-        state: &mut State,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
     ) -> Result<T, StoreError> {
-        let mark = !state.marked;
-        let value = self.index(shared, |index| {
-            index.transaction(|transaction| {
-                if mark {
-                    transaction.set_fact(SESSION, &format!("open {}", shared.boot))?;
-                }
-                change(transaction)
-            })
-        })?;
-        state.marked = true;
-        Ok(value)
+        self.index(shared, |index| index.transaction(change))
+    }
+
+    /// Has rows of the index written later, before anybody reads them.
+    pub(crate) fn write_later(
+        self: &Arc<Self>,
+        shared: &Shared,
+        ticket: Option<Ticket>,
+        changes: Vec<Change>,
+    ) {
+        {
+            let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.push(ticket.map(|ticket| ticket.lsn()), changes);
+        }
+        if !self.dirty.swap(true, Ordering::AcqRel) {
+            shared.log.dirty(self);
+        }
+    }
+
+    /// Writes the rows that wait. Those of a broken owner are in the journal.
+    pub(crate) fn write_rows(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
+        if self.is_broken() {
+            return Ok(());
+        }
+        {
+            let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if !slot.has_rows() {
+                return Ok(());
+            }
+        }
+        match self.index(shared, |_| Ok(())) {
+            Err(_) if self.is_broken() => Ok(()),
+            result => result,
+        }
     }
 
     /// Gives up the index's handle if nobody uses it now; says whether it is given up.
     pub(crate) fn release(&self) -> bool {
         match self.index.try_lock() {
             Ok(mut slot) => {
-                *slot = None;
+                slot.handle = None;
                 true
             }
             Err(_) => false,
         }
     }
 
-    /// Notes that the account was left in order, so that the next owner need not look through the
-    /// files. Failing to costs only that look.
+    /// Notes that the account was left in order: whoever opens it next, here or on another machine,
+    /// need not look through the files. Failing to costs only that look.
     pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) {
-        let Ok(mut state) = self.lock() else { return };
-        if state.marked {
-            let noted = self.index(shared, |index| {
-                index.transaction(|t| t.set_fact(SESSION, &format!("clean {}", shared.boot)))
-            });
-            match noted {
-                Ok(()) => state.marked = false,
-                Err(error) => {
-                    tracing::warn!(account = %self.id, %error, "account could not be closed cleanly")
-                }
+        if let Err(error) = self.mark_clean(shared) {
+            tracing::warn!(account = %self.id, %error, "account could not be closed cleanly");
+        }
+        self.release();
+    }
+
+    /// Writes the rows that wait, and that nothing is missing.
+    pub(crate) fn mark_clean(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
+        {
+            let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if !slot.marked && !slot.has_rows() {
+                return Ok(());
             }
         }
-        drop(state);
-        self.release();
+        self.index(shared, |index| {
+            index.transaction(|t| t.set_fact(SESSION, "clean"))
+        })?;
+        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.marked = false;
+        Ok(())
     }
 
     /// Reserves numbers so that `uid` and `modseq` (the highest about to be given) were never given
@@ -286,16 +335,16 @@ impl Owner {
     }
 }
 
-/// The fact that says how the account was left.
-pub(crate) const SESSION: &str = "session";
+fn reopened() -> StoreError {
+    StoreError::Index("the account is reopened".to_owned())
+}
+
+/// The fact that says after which loss of the machine's the MODSEQs were made to go on.
+pub(crate) const EPOCH: &str = "epoch";
 /// The fact that says when old deliveries were forgotten last.
 pub(crate) const FORGOTTEN: &str = "deliveries_forgotten";
 /// The fact that keeps the highest UIDVALIDITY when its mailbox is deleted.
 pub(crate) const UID_VALIDITY: &str = "uid_validity";
-
-pub(crate) fn index_path(layout: &Layout) -> std::path::PathBuf {
-    layout.home().join("index.db")
-}
 
 pub(crate) fn state_of(row: &MessageRow) -> MessageState {
     MessageState {

@@ -1,9 +1,15 @@
-//! After an unclean end: what the index says of a mailbox is brought in line with its files.
+//! An index that is new, or was left in use by another store: what it says of a mailbox is brought
+//! in line with its files.
 //!
 //! The files are right. A file without a row was delivered and its row not written; a row without a
-//! file was expunged (or a commit was undone) and its row not removed.
+//! file was expunged and its row not removed.
 
-use std::{collections::BTreeMap, io, path::Path, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Details, Index, MailboxRow, MessageRow, Parts, Transaction};
@@ -17,17 +23,6 @@ use crate::{
     read,
 };
 
-/// How far an index can be taken at its word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// Wholly: it was left in order.
-    Whole,
-    /// It lost nothing, but the process ended in the middle.
-    Numbers,
-    /// The machine may have ended too, or it is new: what it says may be old.
-    Nothing,
-}
-
 /// Brings one mailbox in line.
 pub(crate) fn folder(
     disk: &Disk,
@@ -35,9 +30,12 @@ pub(crate) fn folder(
     index: &mut Index,
     name: &MailboxName,
     folder: &mut Folder,
-    trust: Trust,
+    going: &HashSet<PathBuf>,
 ) -> Result<(), StoreError> {
-    let (files, temporary) = layout.messages(disk, name)?;
+    let (mut files, temporary) = layout.messages(disk, name)?;
+    let mails = layout.mails(name);
+    // What was expunged stays until a checkpoint.
+    files.retain(|uid| !going.contains(&mails.join(Layout::file_name(*uid))));
     for path in temporary {
         disk.unlink_if_there(&path)?;
     }
@@ -57,13 +55,10 @@ pub(crate) fn folder(
         .copied()
         .filter(|uid| !known.contains(*uid))
         .partition(|uid| expunged.contains(*uid));
-    let mails = layout.mails(name);
     let row = &mut folder.row;
-    if trust == Trust::Nothing || before.highest_modseq == ModSeq::new(1) {
-        row.uid_next = row.uid_next.max(folder.identity.uid_ceiling);
-        let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
-        row.highest_modseq = row.highest_modseq.max(ceiling);
-    }
+    row.uid_next = row.uid_next.max(folder.identity.uid_ceiling);
+    let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+    row.highest_modseq = row.highest_modseq.max(ceiling);
     let past_last = files.last().map_or(1, |uid| u64::from(uid.value()) + 1);
     row.uid_next = row.uid_next.max(past_last);
     new.extend(give_new_uids(disk, &mails, &back, row)?);

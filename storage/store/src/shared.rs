@@ -1,9 +1,9 @@
 //! What all accounts of a store share.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +16,12 @@ use facteur_disk::{Disk, Lock};
 use facteur_model::{AccountId, AccountSpec, Usage};
 use facteur_spool::{Entry, Spool};
 
-use crate::{Options, StoreError, load, owner::Owner};
+use crate::{
+    Options, StoreError, load,
+    log::Log,
+    owner::Owner,
+    replay::{How, Replay, Scope},
+};
 
 /// Most open index databases.
 const MAX_HANDLES: usize = 128;
@@ -36,8 +41,13 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) spool: Spool,
     pub(crate) staging: Arc<PathBuf>,
-    /// Tells one boot of the machine from another: while it lasts, what was written is not lost.
-    pub(crate) boot: String,
+    pub(crate) log: Arc<Log>,
+    /// Tells what was before the machine may last have lost something from what came after.
+    pub(crate) epoch: String,
+    /// Held while a checkpoint is made.
+    pub(crate) checkpointing: Mutex<()>,
+    /// The file systems that accounts lie on: one folder of each.
+    file_systems: Mutex<BTreeMap<u64, PathBuf>>,
     pub(crate) handles: Handles,
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
@@ -62,7 +72,8 @@ impl Shared {
         disk: Disk,
         options: Options,
         spool: Spool,
-        boot: String,
+        log: Arc<Log>,
+        epoch: String,
         lock: Lock,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -70,7 +81,10 @@ impl Shared {
             disk,
             options,
             spool,
-            boot,
+            log,
+            epoch,
+            checkpointing: Mutex::default(),
+            file_systems: Mutex::default(),
             handles: Handles::default(),
             on_spooled: ArcSwapOption::empty(),
             on_usage: ArcSwapOption::empty(),
@@ -85,7 +99,6 @@ impl Shared {
     /// The owner of an account; it is loaded when nobody has it.
     pub(crate) fn owner(self: &Arc<Self>, spec: &AccountSpec) -> Result<Arc<Owner>, StoreError> {
         let now = self.started.elapsed().as_secs();
-        self.sweep(now);
         let slot = Arc::clone(
             self.accounts
                 .lock()
@@ -107,11 +120,32 @@ impl Shared {
             broken.dismiss();
         }
         self.claim_home(spec)?;
+        self.settle(&spec.id)?;
         let owner = Arc::new(load::account(self, spec)?);
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
         Ok(owner)
+    }
+
+    /// Does what could not be done of the journal's changes to an account that is not loaded.
+    fn settle(&self, account: &AccountId) -> Result<(), StoreError> {
+        if !self.log.since().unsettled.contains(account) {
+            return Ok(());
+        }
+        self.log.journal.sync()?;
+        let mut replay = Replay::new(&self.disk, &self.log, None, How::default());
+        self.log.journal.visit(&mut |lsn, bytes| {
+            replay.record(lsn, bytes, Scope::Account(account));
+        })?;
+        self.log.unlink_later(std::mem::take(&mut replay.unlinks));
+        if !replay.unsettled.is_empty() {
+            return Err(StoreError::Io(std::io::Error::other(
+                "changes that the journal has cannot be brought into the account",
+            )));
+        }
+        self.log.since().unsettled.remove(account);
+        Ok(())
     }
 
     /// The owner of an account, if there is one and nobody has to be waited for.
@@ -135,7 +169,8 @@ impl Shared {
     }
 
     /// Unloads accounts that nobody has used for a while, once a minute.
-    fn sweep(self: &Arc<Self>, now: u64) {
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let now = self.started.elapsed().as_secs();
         let last = self.swept.load(Ordering::Relaxed);
         let due = now >= last + 60
             && self
@@ -149,27 +184,76 @@ impl Shared {
 
     /// Unloads every account that is in no session's hands and for which `wanted` holds.
     pub(crate) fn unload(self: &Arc<Self>, wanted: impl Fn(&Owner) -> bool) {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|_, slot| {
-            // Nobody else has the slot: so nobody is loading or fetching this account.
-            if Arc::strong_count(slot) > 1 {
-                return true;
-            }
-            let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            match held.take() {
-                Some(owner) if Arc::strong_count(&owner) > 1 || !wanted(&owner) => {
-                    *held = Some(owner);
-                    true
+        let slots: Vec<(AccountId, Slot)> = {
+            let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = accounts.iter();
+            slots
+                .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
+                .collect()
+        };
+        for (id, slot) in slots {
+            {
+                // Somebody who is loading or rebuilding this account is not waited for.
+                let Ok(mut held) = slot.try_lock() else {
+                    continue;
+                };
+                match held.take() {
+                    Some(owner) if Arc::strong_count(&owner) > 1 || !wanted(&owner) => {
+                        *held = Some(owner);
+                        continue;
+                    }
+                    Some(owner) => {
+                        owner.unload(self);
+                        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+                        homes.remove(owner.layout.home());
+                    }
+                    None => {}
                 }
-                Some(owner) => {
-                    owner.unload(self);
-                    let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-                    homes.remove(owner.layout.home());
-                    false
-                }
-                None => false,
             }
-        });
+            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            // Ours and the map's: nobody else has the slot, so nobody is about to fill it.
+            if Arc::strong_count(&slot) == 2
+                && slot.try_lock().is_ok_and(|held| held.is_none())
+            {
+                accounts.remove(&id);
+            }
+        }
+    }
+
+    /// Notes that something of the store's lies at `path`, for [`Self::sync_file_systems`].
+    pub(crate) fn touches(&self, path: &Path) -> Result<(), StoreError> {
+        let (device, _) = self.disk.identity(path)?;
+        let mut known = self
+            .file_systems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.entry(device).or_insert_with(|| path.to_owned());
+        Ok(())
+    }
+
+    /// Makes everything durable on every file system that the store has used.
+    pub(crate) fn sync_file_systems(&self) -> Result<(), StoreError> {
+        let paths: Vec<PathBuf> = {
+            let known = self
+                .file_systems
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            known.values().cloned().collect()
+        };
+        for path in paths {
+            let mut path = path.as_path();
+            loop {
+                match self.disk.sync_file_system(path) {
+                    // The account is gone since; what lies above it is on the same disk, or has the
+                    // place where that was.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        path = path.parent().ok_or(error)?;
+                    }
+                    result => break result?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every loaded account.
@@ -185,6 +269,13 @@ impl Shared {
         if let Some(told) = &*self.on_usage.load() {
             told(&owner.id, usage);
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.log.since().closed = true;
+        self.log.wake.notify_all();
     }
 }
 

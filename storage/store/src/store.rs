@@ -3,23 +3,29 @@
 use std::{path::PathBuf, sync::Arc};
 
 use facteur_disk::Disk;
+use facteur_journal::Fsync;
 use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
 use facteur_spool::Spool;
 
 use crate::{
-    Account, Batch, Committed, Staging, StoreError, commit, recovery,
+    Account, Batch, Checkpoints, Committed, Staging, StoreError, checkpoint, commit,
     shared::{Shared, Spooled, UsageChanged},
+    start,
 };
 
-/// Where the store lies and what it makes by itself.
-#[derive(Debug, Clone)]
+/// Where the store lies, what it makes by itself, and how it keeps what it has.
+#[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Its own folder: spool, staging files.
+    /// Its own folder: journal, spool, staging files.
     pub state: PathBuf,
     /// Folders every account has.
     pub auto_folders: Vec<AutoFolder>,
-    /// Bodies up to this many bytes are staged in memory.
+    /// Bodies up to this many bytes are staged in memory, and kept in the journal until a checkpoint.
     pub staging_memory: usize,
+    /// The journal, and when it is emptied.
+    pub checkpoints: Checkpoints,
+    /// What is synced.
+    pub fsync: Fsync,
 }
 
 /// A folder that every account has (Dovecot's `mailbox { auto, special_use }`).
@@ -55,20 +61,11 @@ impl Store {
     /// # Errors
     /// When its folder cannot be used, or another process has it.
     pub fn open_on(disk: Disk, options: Options) -> Result<Self, StoreError> {
-        let staging = options.state.join("staging");
-        disk.create_dir_all_durably(&staging)?;
-        let lock = disk
-            .lock(&options.state.join("lock"))?
-            .ok_or(StoreError::Cannot(
-                "another process has this mail store open",
-            ))?;
-        for left in disk.read_dir(&staging)? {
-            disk.unlink_if_there(&staging.join(left.name))?;
+        let checkpoints = options.checkpoints;
+        let shared = start::open(disk, options)?;
+        if checkpoints.background {
+            checkpoint::start(&shared, checkpoints)?;
         }
-        let spool = Spool::open(disk.clone(), &options.state.join("spool"))?;
-        let boot = boot_id(&disk)?;
-        let shared = Shared::new(disk, options, spool, boot, lock);
-        recovery::run(&shared)?;
         Ok(Self { shared })
     }
 
@@ -117,26 +114,27 @@ impl Store {
         self.shared.on_usage.store(Some(Arc::new(told)));
     }
 
-    /// Ends what is under way and makes everything durable. Accounts that a session still holds
-    /// stay usable; they are looked through at the next start.
+    /// Brings everything that the journal has to where it belongs, durably, and empties the journal.
     ///
     /// # Errors
-    /// When an index cannot be made durable.
-    pub fn close(&self) -> Result<(), StoreError> {
-        for owner in self.shared.loaded() {
-            let _state = owner.lock()?;
-            owner.index(&self.shared, |index| index.checkpoint())?;
-        }
-        self.shared.unload(|_| true);
-        Ok(())
+    /// When the disk fails; the journal keeps what it has.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        checkpoint::run(&self.shared)
     }
-}
 
-/// Names this boot of the machine; without a name every start counts as one.
-fn boot_id(disk: &Disk) -> Result<String, StoreError> {
-    let path = std::path::Path::new("/proc/sys/kernel/random/boot_id");
-    match disk.read(path) {
-        Ok(id) => Ok(String::from_utf8_lossy(&id).trim().to_owned()),
-        Err(_) => Ok(facteur_model::Guid::random()?.to_string()),
+    /// Ends what is under way and makes everything durable. Accounts that a session still holds
+    /// stay usable.
+    ///
+    /// # Errors
+    /// When the disk fails; the next start does what is missing.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        checkpoint::run(shared)?;
+        for owner in shared.loaded() {
+            owner.mark_clean(shared)?;
+        }
+        shared.unload(|_| true);
+        shared.sync_file_systems()?;
+        Ok(shared.log.journal.close()?)
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     Append, Appended, KeywordSetId, MessageState, QuotaCheck, StoreError,
     keywords::KeywordTable,
     owner::{Folder, Owner, State, count_in},
+    record::{Change, MailboxId},
     shared::Shared,
 };
 
@@ -26,7 +27,7 @@ pub(super) struct Locked<'a> {
     /// What the account will hold.
     pub(super) usage: Usage,
     /// Keyword sets that are new.
-    pub(super) sets: Vec<(u32, KeywordSetId, String)>,
+    pub(super) sets: Vec<(MailboxId, KeywordSetId, String)>,
     pub(super) keywords: BTreeMap<MailboxName, Arc<KeywordTable>>,
 }
 
@@ -100,7 +101,7 @@ impl Locked<'_> {
         self.usage.bytes = self.usage.bytes.saturating_add(added.bytes);
         self.usage.messages = self.usage.messages.saturating_add(1);
         Ok(Step::New {
-            mailbox: row.id,
+            mailbox: MailboxId::of(row),
             state,
             appended: Appended {
                 mailbox: append.mailbox.clone(),
@@ -130,10 +131,20 @@ impl Locked<'_> {
         }
         let mut table = (*table).clone();
         let (id, text) = table.add(keywords)?;
-        self.sets.push((folder.row.id, id, text));
+        self.sets.push((MailboxId::of(&folder.row), id, text));
         self.keywords
             .insert(append.mailbox.clone(), Arc::new(table));
         Ok(id)
+    }
+
+    /// The sets of keywords that are new.
+    pub(super) fn keyword_changes(&self) -> Vec<Change> {
+        let change = |(mailbox, set, text): &(MailboxId, KeywordSetId, String)| Change::Keywords {
+            mailbox: *mailbox,
+            set: set.0,
+            text: text.clone(),
+        };
+        self.sets.iter().map(change).collect()
     }
 
     pub(super) fn reserve(&mut self, shared: &Shared) -> Result<(), StoreError> {

@@ -1,19 +1,19 @@
-//! The messages' files, durable under temporary names before anything is locked.
+//! The messages' files, under temporary names before anything is locked.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use facteur_disk::{Disk, DiskFile};
-use facteur_index::{Details, Parts};
 use facteur_message::{Limits, Scanned, Scanner};
 use facteur_model::{Guid, InternalDate, MailboxName};
 use facteur_sdbox::{Metadata, NewMessage, Source};
 
 use super::Owners;
-use crate::{Append, Batch, Body, StoreError, read, shared::Shared};
+use crate::{Append, Batch, Body, StoreError, read, record::Content, shared::Shared};
 
 /// A message's file under its temporary name, which goes if it gets no other.
 pub(super) struct Written {
@@ -21,7 +21,8 @@ pub(super) struct Written {
     /// While it has no other.
     pub(super) path: Option<PathBuf>,
     pub(super) scanned: Scanned,
-    guid: Guid,
+    pub(super) guid: Guid,
+    pub(super) content: Content,
 }
 
 impl Drop for Written {
@@ -32,36 +33,75 @@ impl Drop for Written {
     }
 }
 
+/// The bodies that go into the journal, each once.
+#[derive(Default)]
+pub(super) struct Bodies<'a> {
+    bodies: Vec<&'a Body>,
+    pub(super) bytes: Vec<&'a [u8]>,
+}
+
+impl<'a> Bodies<'a> {
+    /// Where a body is in the journal; `None` when it is too large for it.
+    pub(super) fn inline(&mut self, body: &'a Body, prefix: &[u8]) -> Option<Content> {
+        let Body::Memory(bytes) = body else {
+            return None;
+        };
+        let known = self.bodies.iter().position(|known| known.is_same(body));
+        let number = known.unwrap_or_else(|| {
+            self.bodies.push(body);
+            self.bytes.push(bytes);
+            self.bodies.len() - 1
+        });
+        Some(Content::Inline {
+            prefix: prefix.to_vec(),
+            body: u32::try_from(number).ok()?,
+        })
+    }
+
+    pub(super) fn lengths(&self) -> Vec<u64> {
+        self.bytes.iter().map(|bytes| bytes.len() as u64).collect()
+    }
+}
+
 /// Files that are written before they are synced: one sync then pays for most of the others.
 const SYNCED_TOGETHER: usize = 64;
 
-/// Writes every message durably, under temporary names in its mailbox; in INBOX while that is still
-/// to be made.
-pub(super) fn write(
+/// Writes every message under a temporary name in its mailbox; in INBOX while that is still to be
+/// made. Those that are too large for the journal are durable there.
+pub(super) fn write<'a>(
     shared: &Shared,
-    batch: &Batch,
+    batch: &'a Batch,
     owners: &Owners,
+    bodies: &mut Bodies<'a>,
 ) -> Result<Vec<Written>, StoreError> {
     let created = InternalDate::from(SystemTime::now()).unix();
     let mut written = Vec::with_capacity(batch.appends.len());
+    let mut dirs = BTreeSet::new();
     for appends in batch.appends.chunks(SYNCED_TOGETHER) {
-        let mut files = Vec::with_capacity(appends.len());
+        let mut large = Vec::new();
         for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
-            let dir = owner.layout.mails(&append.mailbox);
-            let (one, file) = match write_one(&shared.disk, &dir, append, created) {
+            let mut dir = owner.layout.mails(&append.mailbox);
+            let inline = bodies.inline(&append.body, &append.prefix);
+            let (one, file) = match write_one(&shared.disk, &dir, append, inline.clone(), created) {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    let inbox = owner.layout.mails(&MailboxName::inbox());
-                    write_one(&shared.disk, &inbox, append, created)?
+                    dir = owner.layout.mails(&MailboxName::inbox());
+                    write_one(&shared.disk, &dir, append, inline.clone(), created)?
                 }
                 result => result?,
             };
             written.push(one);
-            files.push(file);
+            if inline.is_none() {
+                large.push(file);
+                dirs.insert(dir);
+            }
         }
-        for file in files {
+        for file in large {
             file.sync_all()?;
         }
+    }
+    for dir in dirs {
+        shared.disk.sync_dir(&dir)?;
     }
     Ok(written)
 }
@@ -70,6 +110,7 @@ fn write_one(
     disk: &Disk,
     dir: &Path,
     append: &Append,
+    inline: Option<Content>,
     created: i64,
 ) -> Result<(Written, DiskFile), StoreError> {
     let mut scanner = Scanner::new(Limits::default());
@@ -98,25 +139,16 @@ fn write_one(
         created,
     };
     let (path, file) = message.write(disk, dir)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let content = inline.unwrap_or_else(|| Content::File {
+        name: name.unwrap_or_default().to_owned(),
+    });
     let written = Written {
         disk: disk.clone(),
         path: Some(path),
         scanned,
         guid,
+        content,
     };
     Ok((written, file))
-}
-
-impl Written {
-    /// What the index keeps of it.
-    pub(super) fn details(&self) -> Details<'_> {
-        Details {
-            guid: self.guid,
-            parts: Parts {
-                envelope: &self.scanned.envelope,
-                body_structure: &self.scanned.body_structure,
-                body: &self.scanned.body,
-            },
-        }
-    }
 }

@@ -1,0 +1,282 @@
+//! Checkpoints: what is in the journal is made durable where it belongs, and the journal cut.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use facteur_journal::Lsn;
+use facteur_model::AccountId;
+
+use crate::{
+    StoreError,
+    log::{Log, Since},
+    owner::Owner,
+    record::Record,
+    replay::{How, Replay, Scope},
+    shared::Shared,
+};
+
+/// A change that was only written is synced after so long.
+const SYNC_AFTER: Duration = Duration::from_millis(500);
+
+/// How long the journal keeps what it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoints {
+    /// A checkpoint is made so long after the first change.
+    pub interval: Duration,
+    /// Most bytes in the journal: a checkpoint is made at half of them.
+    pub journal_size: u64,
+    /// Whether a thread makes them; else only [`crate::Store::checkpoint`] does.
+    pub background: bool,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            journal_size: 64 << 20,
+            background: true,
+        }
+    }
+}
+
+/// Makes a checkpoint.
+pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let _one_at_a_time = shared
+        .checkpointing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let log = &shared.log;
+    let begun = begin(shared)?;
+    let mut late: BTreeMap<AccountId, Arc<Owner>> = BTreeMap::new();
+    for owner in begun.dirty {
+        owner.dirty.store(false, Ordering::Release);
+        if let Err(error) = owner.write_rows(shared) {
+            tracing::error!(account = %owner.id, %error, "index cannot be written; its changes stay in the journal");
+            late.insert(owner.id.clone(), owner);
+        }
+    }
+    let late_ids = late.keys().cloned().collect();
+    let done = carry(log, late_ids)
+        .and_then(|()| shared.sync_file_systems())
+        .and_then(|()| remove(shared, begun.unlinks, &begun.graves))
+        .and_then(|()| Ok(log.journal.cut(begun.at)?));
+    let mut since = log.since();
+    for owner in late.into_values() {
+        if !owner.dirty.swap(true, Ordering::AcqRel) {
+            since.dirty.push(owner);
+        }
+    }
+    if done.is_ok() {
+        since.made += 1;
+    }
+    if since.first.is_none() && (!since.dirty.is_empty() || done.is_err()) {
+        since.first = Some(Instant::now());
+    }
+    drop(since);
+    log.wake.notify_all();
+    done
+}
+
+/// What a checkpoint has to do.
+struct Begun {
+    /// Everything before is in files and memory.
+    at: Lsn,
+    dirty: Vec<Arc<Owner>>,
+    unlinks: Vec<PathBuf>,
+    graves: Vec<PathBuf>,
+}
+
+fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
+    let log = &shared.log;
+    let _quiet = log.quiet();
+    let at = log.journal.rotate()?;
+    if log.since().spool_unsettled {
+        let mut replay = Replay::new(&shared.disk, log, Some(&shared.spool), How::default());
+        log.journal.visit(&mut |lsn, bytes| {
+            replay.record(lsn, bytes, Scope::Spool);
+        })?;
+        log.since().spool_unsettled = replay.spool_unsettled;
+    }
+    let mut since = log.since();
+    since.first = None;
+    Ok(Begun {
+        at,
+        dirty: std::mem::take(&mut since.dirty),
+        unlinks: std::mem::take(&mut since.unlinks),
+        graves: std::mem::take(&mut since.graves),
+    })
+}
+
+/// Puts the changes that could not be done where they belong into the journal again, behind what is
+/// cut, all of an account's in their order.
+fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<(), StoreError> {
+    let spool = {
+        let since = log.since();
+        accounts.extend(since.unsettled.iter().cloned());
+        since.spool_unsettled
+    };
+    if accounts.is_empty() && !spool {
+        return Ok(());
+    }
+    // Nobody adds to these accounts meanwhile: old and new would change places.
+    let _quiet = log.quiet();
+    let until = log.journal.rotate()?;
+    let mut failed = None;
+    log.journal.visit(&mut |lsn, bytes| {
+        if lsn >= until || failed.is_some() {
+            return;
+        }
+        if let Err(error) = carry_one(log, bytes, &accounts, spool) {
+            failed = Some(error);
+        }
+    })?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(log.journal.sync()?),
+    }
+}
+
+fn carry_one(
+    log: &Log,
+    bytes: &[u8],
+    accounts: &HashSet<AccountId>,
+    spool: bool,
+) -> Result<(), StoreError> {
+    let Ok((mut record, bodies)) = Record::decode(bytes) else {
+        // It was reported when it was to be done.
+        return Ok(());
+    };
+    record
+        .accounts
+        .retain(|account| accounts.contains(&AccountId::new(&account.account)));
+    if !spool {
+        record.spool.clear();
+    }
+    if !record.accounts.is_empty() || !record.spool.is_empty() {
+        let _ = log.append(&record, &bodies)?;
+    }
+    Ok(())
+}
+
+/// Removes files and folders of which a checkpoint has that they are gone.
+fn remove(shared: &Shared, unlinks: Vec<PathBuf>, graves: &[PathBuf]) -> Result<(), StoreError> {
+    let disk = &shared.disk;
+    shared.log.since().covered.extend(unlinks);
+    // While this is held no folder gets another name.
+    let folders = shared.log.folders_stay();
+    let covered = std::mem::take(&mut shared.log.since().covered);
+    let mut dirs = BTreeSet::new();
+    for path in &covered {
+        match disk.unlink_if_there(path) {
+            Ok(false) => {}
+            Ok(true) => {
+                dirs.extend(path.parent().map(Path::to_owned));
+            }
+            // Its folder is on a disk that cannot be written: the next checkpoint tries again.
+            Err(error) => {
+                shared.log.since().covered.extend(covered);
+                return Err(error.into());
+            }
+        }
+    }
+    let synced = dirs.iter().try_for_each(|dir| disk.sync_dir(dir));
+    if synced.is_err() {
+        shared.log.since().covered.extend(covered);
+    }
+    drop(folders);
+    synced?;
+    for grave in graves {
+        match disk.remove_dir_all(grave) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The thread that syncs what was only written and makes checkpoints, until the store is gone.
+pub(crate) fn start(shared: &Arc<Shared>, checkpoints: Checkpoints) -> io::Result<()> {
+    let log = Arc::clone(&shared.log);
+    let shared = Arc::downgrade(shared);
+    std::thread::Builder::new()
+        .name("checkpoint".to_owned())
+        .spawn(move || work(&log, &shared, checkpoints.interval))
+        .map(|_| ())
+}
+
+/// What is due.
+enum Due {
+    Nothing(Duration),
+    Sync,
+    Checkpoint,
+    End,
+}
+
+fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
+    let mut failed_at: Option<Instant> = None;
+    loop {
+        let mut since = log.since();
+        match due(log, &since, interval, failed_at) {
+            Due::End => return,
+            Due::Nothing(left) => {
+                drop(log.wake.wait_timeout(since, left));
+            }
+            Due::Sync => {
+                since.unsynced = None;
+                drop(since);
+                if let Err(error) = log.journal.sync() {
+                    tracing::error!(%error, "journal cannot be synced");
+                }
+            }
+            Due::Checkpoint => {
+                drop(since);
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                let made = run(&shared);
+                failed_at = made.is_err().then(Instant::now);
+                if let Err(error) = made {
+                    tracing::error!(%error, "checkpoint could not be made; the journal keeps what it has");
+                }
+            }
+        }
+        if let Some(shared) = shared.upgrade() {
+            shared.sweep();
+        }
+    }
+}
+
+/// A checkpoint that failed is tried again after so long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Longest wait: accounts that nobody uses are looked for so often.
+const LOOK: Duration = Duration::from_secs(60);
+
+fn due(log: &Log, since: &Since, interval: Duration, failed_at: Option<Instant>) -> Due {
+    if since.closed {
+        return Due::End;
+    }
+    let now = Instant::now();
+    let sync_at = since.unsynced.map(|then| then + SYNC_AFTER);
+    let wanted = since.wanted > since.made || log.is_filling();
+    let checkpoint_at = match (since.first, failed_at) {
+        (None, _) => None,
+        (Some(_), Some(failed)) => Some(failed + RETRY_AFTER),
+        (Some(_), None) if wanted => Some(now),
+        (Some(first), None) => Some(first + interval),
+    };
+    if sync_at.is_some_and(|at| at <= now) {
+        return Due::Sync;
+    }
+    if checkpoint_at.is_some_and(|at| at <= now) {
+        return Due::Checkpoint;
+    }
+    let next = [sync_at, checkpoint_at].into_iter().flatten().min();
+    let left = next.map_or(LOOK, |at| at.saturating_duration_since(now));
+    Due::Nothing(left.min(LOOK))
+}

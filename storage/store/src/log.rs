@@ -1,0 +1,226 @@
+//! The store's side of the journal: what is written into it, and what a checkpoint still has to do.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    },
+    time::{Duration, Instant},
+};
+
+use facteur_journal::{Journal, State as Fate, Ticket, Until};
+use facteur_model::AccountId;
+
+use crate::{StoreError, owner::Owner, record::Record};
+
+/// The journal, and what happened since the last checkpoint.
+pub(crate) struct Log {
+    pub(crate) journal: Journal,
+    id: String,
+    /// Held from a record's append until what it says is done to files and memory, so that a
+    /// checkpoint finds nothing half done.
+    gate: RwLock<()>,
+    since: Mutex<Since>,
+    /// Held by who renames or removes folders, and shared by who removes files of before.
+    pub(crate) folders: RwLock<()>,
+    /// Told when there is something to do for the one who makes checkpoints.
+    pub(crate) wake: Condvar,
+    /// Most bytes that the journal may hold.
+    limit: u64,
+}
+
+/// What happened since the last checkpoint.
+#[derive(Default)]
+pub(crate) struct Since {
+    /// Accounts with rows to be written.
+    pub(crate) dirty: Vec<Arc<Owner>>,
+    /// Files and folders that go once the next checkpoint is made.
+    pub(crate) unlinks: Vec<PathBuf>,
+    pub(crate) graves: Vec<PathBuf>,
+    /// Files that go now: a checkpoint has what ended them.
+    pub(crate) covered: Vec<PathBuf>,
+    /// Accounts whose changes are durable in the journal and not all done; and whether the spool's
+    /// are not.
+    pub(crate) unsettled: HashSet<AccountId>,
+    pub(crate) spool_unsettled: bool,
+    /// When the first change came.
+    pub(crate) first: Option<Instant>,
+    /// When a change was written that is still to be synced.
+    pub(crate) unsynced: Option<Instant>,
+    /// How many checkpoints were made; and one is wanted up to this number.
+    pub(crate) made: u64,
+    pub(crate) wanted: u64,
+    /// The store is closed.
+    pub(crate) closed: bool,
+}
+
+/// How long a change waits for room in the journal.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Log {
+    pub(crate) fn new(journal: Journal, limit: u64) -> Self {
+        Self {
+            id: journal.id().to_string(),
+            journal,
+            gate: RwLock::default(),
+            since: Mutex::default(),
+            folders: RwLock::default(),
+            wake: Condvar::new(),
+            limit,
+        }
+    }
+
+    /// The journal's name.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Lets a change begin once there is room for it; to be called without any account's lock.
+    pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, StoreError> {
+        if self.journal.bytes() > self.limit {
+            self.wait_for_room()?;
+        }
+        Ok(self.gate.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wait_for_room(&self) -> Result<(), StoreError> {
+        let until = Instant::now() + PATIENCE;
+        let mut since = self.since();
+        while self.journal.bytes() > self.limit {
+            since.wanted = since.made + 1;
+            self.wake.notify_all();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::error!("journal is full: what is in it cannot be brought into the files");
+                return Err(StoreError::NoSpace);
+            }
+            (since, _) = self
+                .wake
+                .wait_timeout(since, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Keeps changes from beginning, when none is under way.
+    pub(crate) fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened since the last checkpoint.
+    pub(crate) fn since(&self) -> std::sync::MutexGuard<'_, Since> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a record its place, with the bodies it says. The caller has [entered](Self::enter).
+    pub(crate) fn append(&self, record: &Record, bodies: &[&[u8]]) -> Result<Ticket, StoreError> {
+        let head = record.encode()?;
+        let mut parts = Vec::with_capacity(bodies.len() + 1);
+        parts.push(&*head);
+        parts.extend_from_slice(bodies);
+        let ticket = self.journal.append(&parts)?;
+        let filling = self.is_filling();
+        let mut since = self.since();
+        if since.first.is_none() || (filling && since.wanted <= since.made) {
+            since.first.get_or_insert_with(Instant::now);
+            since.wanted = since.wanted.max(since.made + u64::from(filling));
+            self.wake.notify_all();
+        }
+        Ok(ticket)
+    }
+
+    /// Returns when a record is durable.
+    pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
+        Ok(self.journal.wait(ticket, Until::Durable)?)
+    }
+
+    /// Returns when a record is written; it is durable within a second.
+    pub(crate) fn wait_written(&self, ticket: Ticket) -> Result<(), StoreError> {
+        self.journal.wait(ticket, Until::Written)?;
+        let mut since = self.since();
+        if since.unsynced.is_none() {
+            since.unsynced = Some(Instant::now());
+            self.wake.notify_all();
+        }
+        Ok(())
+    }
+
+    /// What has become of a record.
+    pub(crate) fn fate(&self, ticket: Ticket) -> Fate {
+        self.journal.state(ticket)
+    }
+
+    /// Notes an account that has rows to be written.
+    pub(crate) fn dirty(&self, owner: &Arc<Owner>) {
+        self.since().dirty.push(Arc::clone(owner));
+    }
+
+    /// Notes files that go when a checkpoint has what ended them.
+    pub(crate) fn unlink_later(&self, files: Vec<PathBuf>) {
+        if !files.is_empty() {
+            self.since().unlinks.extend(files);
+        }
+    }
+
+    /// Notes a folder that goes with the next checkpoint.
+    pub(crate) fn remove_later(&self, folder: PathBuf) {
+        let mut since = self.since();
+        since.graves.push(folder);
+        if since.first.is_none() {
+            since.first = Some(Instant::now());
+            self.wake.notify_all();
+        }
+    }
+
+    /// Notes an account whose changes are durable and not all done.
+    pub(crate) fn unsettled(&self, account: &AccountId) {
+        self.since().unsettled.insert(account.clone());
+    }
+
+    /// Notes that changes to the spool are durable and not all done.
+    pub(crate) fn spool_unsettled(&self) {
+        self.since().spool_unsettled = true;
+    }
+
+    /// Keeps files that are still to go from being looked for where others will be. To be held while
+    /// folders are renamed or removed.
+    pub(crate) fn lock_folders(&self) -> RwLockWriteGuard<'_, ()> {
+        self.folders.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Self::lock_folders`], for who removes such files.
+    pub(crate) fn folders_stay(&self) -> RwLockReadGuard<'_, ()> {
+        self.folders.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The files below `home` that are still to go.
+    pub(crate) fn going(&self, home: &Path) -> HashSet<PathBuf> {
+        let since = self.since();
+        let all = since.unlinks.iter().chain(&since.covered);
+        all.filter(|path| path.starts_with(home)).cloned().collect()
+    }
+
+    /// Whether the journal has so much that a checkpoint is due.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.journal.bytes() > self.limit / 2
+    }
+
+    /// Files that are still to go have moved with their folder.
+    pub(crate) fn folder_renamed(&self, from: &Path, to: &Path) {
+        let mut since = self.since();
+        let since = &mut *since;
+        for path in since.unlinks.iter_mut().chain(&mut since.covered) {
+            if let Ok(rest) = path.strip_prefix(from) {
+                *path = to.join(rest);
+            }
+        }
+    }
+
+    /// Files that were still to go are gone with their folder.
+    pub(crate) fn folder_removed(&self, folder: &Path) {
+        let mut since = self.since();
+        since.unlinks.retain(|path| !path.starts_with(folder));
+        since.covered.retain(|path| !path.starts_with(folder));
+    }
+}

@@ -1,0 +1,435 @@
+//! Doing the journal's changes again: at a start, and for an account whose files or index could not
+//! take them at once.
+//!
+//! Records are done in order, each to the files and to the index. Files: what is there already is
+//! left, unless the machine may have lost what was written; then it is written anew. Index: what it
+//! says it has is passed over.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    path::{Path, PathBuf},
+};
+
+use facteur_disk::{Disk, EntryKind};
+use facteur_index::{Index, IndexError, MailboxRow};
+use facteur_journal::Lsn;
+use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid};
+use facteur_sdbox::{Identity, Layout, Metadata, NewMessage, Source};
+use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
+
+use crate::{
+    StoreError, copy,
+    folders::graves,
+    log::Log,
+    record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
+    slot::{self, SESSION, index_path},
+};
+
+/// Most accounts kept open meanwhile.
+const OPEN: usize = 64;
+
+/// Whose changes are done again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    All,
+    Account(&'a AccountId),
+    Spool,
+}
+
+impl Scope<'_> {
+    fn has(self, account: &AccountId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Account(only) => only == account,
+            Self::Spool => false,
+        }
+    }
+
+    fn has_spool(self) -> bool {
+        matches!(self, Self::All | Self::Spool)
+    }
+}
+
+/// What may be wrong beside the process's end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// The machine may have lost what was written.
+    pub(crate) rewrite: bool,
+    /// The journal has lost records: the files must be looked through.
+    pub(crate) incomplete: bool,
+}
+
+/// Changes being done again.
+pub(crate) struct Replay<'a> {
+    disk: &'a Disk,
+    log: &'a Log,
+    spool: Option<&'a Spool>,
+    how: How,
+    homes: HashMap<PathBuf, Home>,
+    /// Files that go once a checkpoint has what ended them.
+    pub(crate) unlinks: Vec<PathBuf>,
+    /// Homes that were changed, and the folders of their messages.
+    pub(crate) touched: BTreeSet<PathBuf>,
+    /// Accounts whose changes could not all be done.
+    pub(crate) unsettled: BTreeSet<AccountId>,
+    pub(crate) spool_unsettled: bool,
+}
+
+/// An account's files and index.
+struct Home {
+    index: Index,
+    applied: Option<Lsn>,
+    /// Each mailbox's messages and row, by its GUID; a deleted one has no row.
+    mailboxes: HashMap<Guid, (PathBuf, Option<u32>)>,
+    inbox: PathBuf,
+    marked: bool,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(disk: &'a Disk, log: &'a Log, spool: Option<&'a Spool>, how: How) -> Self {
+        Self {
+            disk,
+            log,
+            spool,
+            how,
+            homes: HashMap::new(),
+            unlinks: Vec::new(),
+            touched: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            spool_unsettled: false,
+        }
+    }
+
+    /// Does a record again. What cannot be done is logged and noted among the unsettled.
+    pub(crate) fn record(&mut self, lsn: Lsn, bytes: &[u8], scope: Scope<'_>) {
+        let (record, bodies) = match Record::decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                tracing::error!(%lsn, %error, "record of the journal cannot be read and is passed over");
+                return;
+            }
+        };
+        for account in record.accounts {
+            let id = AccountId::new(&account.account);
+            // After a change that could not be done none of the later ones may be.
+            if !scope.has(&id) || self.unsettled.contains(&id) {
+                continue;
+            }
+            let done = self.account(lsn, &account.home, account.changes, &bodies);
+            if let Err(error) = done {
+                tracing::error!(account = %id, %error, "changes of the journal cannot be brought into the account; they are kept");
+                self.homes.remove(&account.home);
+                self.unsettled.insert(id);
+            }
+        }
+        let Some(spool) = self.spool.filter(|_| scope.has_spool()) else {
+            return;
+        };
+        for change in &record.spool {
+            if let Err(error) = redo_spool(spool, change, &bodies, self.how.rewrite) {
+                tracing::error!(%lsn, %error, "change of the journal cannot be brought into the spool; it is kept");
+                self.spool_unsettled = true;
+            }
+        }
+    }
+
+    fn account(
+        &mut self,
+        lsn: Lsn,
+        path: &Path,
+        mut changes: Vec<Change>,
+        bodies: &[&[u8]],
+    ) -> Result<(), StoreError> {
+        if !self.homes.contains_key(path) {
+            if self.homes.len() >= OPEN {
+                self.homes.clear();
+            }
+            let home = Home::open(self.disk, self.log, path, self.how.incomplete)?;
+            self.touched.insert(path.to_owned());
+            let mails = home.mailboxes.values().map(|(mails, _)| mails.clone());
+            self.touched.extend(mails);
+            self.homes.insert(path.to_owned(), home);
+        }
+        let Some(home) = self.homes.get_mut(path) else {
+            return Ok(());
+        };
+        for change in &changes {
+            home.files(self.disk, change, bodies, self.how.rewrite, &mut self.unlinks)?;
+        }
+        if home.applied.is_some_and(|applied| lsn <= applied) {
+            return Ok(());
+        }
+        changes.retain_mut(|change| {
+            let mailboxes = change.mailboxes();
+            mailboxes.into_iter().all(|mailbox| home.join(mailbox))
+        });
+        home.write(self.log, lsn, &changes)
+    }
+}
+
+impl Home {
+    fn open(disk: &Disk, log: &Log, home: &Path, incomplete: bool) -> Result<Self, StoreError> {
+        if !disk.is_dir(home)? {
+            // It may be on a disk that is not mounted now.
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the mail home is missing").into());
+        }
+        let layout = Layout::new(home);
+        let path = index_path(&layout);
+        let missing = disk.kind(&path)?.is_none();
+        let opened = Index::open(disk, &path).and_then(|index| {
+            let rows = index.mailboxes()?;
+            Ok((index, rows))
+        });
+        let (mut index, rows, fresh) = match opened {
+            Ok((index, rows)) => (index, rows, missing),
+            Err(IndexError::Damaged(cause)) => {
+                tracing::warn!(home = %home.display(), cause, "index is damaged: rebuilding it from the messages; their flags are lost but for those in the journal");
+                Index::remove(disk, &path)?;
+                (Index::open(disk, &path)?, Vec::new(), true)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let fresh = fresh || incomplete;
+        if fresh {
+            // What the journal has not is looked for in the files when the account is opened.
+            index.transaction(|t| t.set_fact(SESSION, "incomplete"))?;
+        }
+        let applied = slot::applied(&index, log)?;
+        let mut mailboxes = HashMap::new();
+        for (guid, path) in graves(disk, &layout)? {
+            mailboxes.insert(guid, (path, None));
+        }
+        let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
+        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
+            let Some(identity) = Identity::read(disk, &layout, &folder.name)? else {
+                continue;
+            };
+            let row = match known.get(&identity.guid) {
+                Some(row) => row.id,
+                None => index.transaction(|t| t.add_mailbox(&new_row(&identity)))?,
+            };
+            mailboxes.insert(identity.guid, (layout.mails(&folder.name), Some(row)));
+        }
+        Ok(Self {
+            index,
+            applied,
+            mailboxes,
+            inbox: layout.mails(&MailboxName::inbox()),
+            marked: fresh,
+        })
+    }
+
+    /// Gives a mailbox the number of its row now; says whether it has one.
+    fn join(&self, mailbox: &mut MailboxId) -> bool {
+        let row = self.mailboxes.get(&mailbox.guid).and_then(|(_, row)| *row);
+        mailbox.row = row.unwrap_or_default();
+        row.is_some()
+    }
+
+    fn write(&mut self, log: &Log, lsn: Lsn, changes: &[Change]) -> Result<(), StoreError> {
+        let mark = !self.marked;
+        self.index.transaction(|transaction| {
+            if mark {
+                transaction.set_fact(SESSION, &format!("open {}", log.id()))?;
+            }
+            slot::apply_all(transaction, changes.iter())?;
+            slot::set_applied(transaction, log, lsn)
+        })?;
+        self.marked = true;
+        self.applied = Some(lsn);
+        Ok(())
+    }
+
+    fn files(
+        &self,
+        disk: &Disk,
+        change: &Change,
+        bodies: &[&[u8]],
+        rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
+    ) -> Result<(), StoreError> {
+        match change {
+            Change::Add(added) => self.add(disk, added, bodies, rewrite),
+            Change::Copy { from, to, pairs } => self.copy(disk, *from, *to, pairs, rewrite),
+            Change::Expunge {
+                mailbox, ranges, ..
+            } => {
+                if let Some((dir, _)) = self.mailboxes.get(&mailbox.guid) {
+                    let gone = uid_set(ranges);
+                    unlinks.extend(gone.iter().map(|uid| dir.join(Layout::file_name(uid))));
+                }
+                Ok(())
+            }
+            Change::Flags { .. }
+            | Change::Keywords { .. }
+            | Change::Numbers { .. }
+            | Change::Remember { .. } => Ok(()),
+        }
+    }
+
+    fn add(
+        &self,
+        disk: &Disk,
+        added: &Added,
+        bodies: &[&[u8]],
+        rewrite: bool,
+    ) -> Result<(), StoreError> {
+        let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
+            return Ok(());
+        };
+        let Some(row) = added.message.row() else {
+            return Ok(());
+        };
+        let path = dir.join(Layout::file_name(row.uid));
+        let there = disk.kind(&path)? == Some(EntryKind::File);
+        match &added.content {
+            Content::Inline { prefix, body } => {
+                if there && !rewrite {
+                    return Ok(());
+                }
+                let Some(body) = bodies.get(*body as usize) else {
+                    return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+                };
+                write(disk, dir, &path, added, row.internal_date, &[prefix, body])
+            }
+            Content::File { .. } if there => Ok(()),
+            Content::File { name } => {
+                for from in [dir, &self.inbox] {
+                    match disk.rename(&from.join(name), &path) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        result => return Ok(result?),
+                    }
+                }
+                // It was expunged since, and its file removed.
+                tracing::debug!(path = %path.display(), "message of the journal has no file any more");
+                Ok(())
+            }
+        }
+    }
+
+    fn copy(
+        &self,
+        disk: &Disk,
+        from: MailboxId,
+        to: MailboxId,
+        pairs: &[(u32, Message)],
+        rewrite: bool,
+    ) -> Result<(), StoreError> {
+        let (Some((from, _)), Some((to, _))) =
+            (self.mailboxes.get(&from.guid), self.mailboxes.get(&to.guid))
+        else {
+            return Ok(());
+        };
+        for (here, there) in pairs {
+            let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
+                continue;
+            };
+            let path = to.join(Layout::file_name(there.uid));
+            if !rewrite && disk.kind(&path)?.is_some() {
+                continue;
+            }
+            let temporary = Disk::temporary_path(to);
+            match copy::link(disk, &from.join(Layout::file_name(here)), &temporary) {
+                Ok(()) => disk.rename(&temporary, &path)?,
+                // The checkpoint that took the original away has made the copy durable.
+                Err(StoreError::Gone) => {}
+                Err(error) => return Err(error),
+            }
+            // Two names of one file: then rename(2) does nothing, and the temporary one stays.
+            disk.unlink_if_there(&temporary)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a message's file as it was.
+fn write(
+    disk: &Disk,
+    dir: &Path,
+    path: &Path,
+    added: &Added,
+    received: InternalDate,
+    parts: &[&[u8]],
+) -> Result<(), StoreError> {
+    let parts: Vec<Source<'_>> = parts.iter().map(|part| Source::Memory(part)).collect();
+    let message = NewMessage {
+        parts: &parts,
+        metadata: Metadata {
+            guid: Some(added.guid),
+            delivery: Some(added.delivery),
+            received: Some(received),
+            ..Metadata::default()
+        },
+        created: added.noted_at,
+    };
+    let (temporary, _) = message.write(disk, dir)?;
+    if let Err(error) = disk.rename(&temporary, path) {
+        let _ = disk.unlink(&temporary);
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+/// The row of a mailbox of which nothing is known but who it is.
+pub(crate) fn new_row(identity: &Identity) -> MailboxRow {
+    MailboxRow {
+        id: 0,
+        guid: identity.guid,
+        uid_validity: identity.uid_validity,
+        uid_next: 1,
+        highest_modseq: ModSeq::new(1),
+        recent_from: 1,
+        messages: 0,
+        unseen: 0,
+        deleted: 0,
+        bytes: 0,
+    }
+}
+
+/// Does a change to the spool again.
+fn redo_spool(
+    spool: &Spool,
+    change: &SpoolRecord,
+    bodies: &[&[u8]],
+    rewrite: bool,
+) -> Result<(), StoreError> {
+    let done = match change {
+        SpoolRecord::Add { entry, content } => {
+            let entry: Entry = serde_json::from_slice(entry).map_err(io::Error::from)?;
+            let id = &entry.queue_id;
+            let there = spool.entry(id).is_ok();
+            match content {
+                Content::Inline { .. } if there && !rewrite => Ok(()),
+                Content::Inline { body, .. } => {
+                    let body = bodies.get(*body as usize).copied();
+                    let mut body = body.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
+                    spool.stage(&entry, &mut body, false)?.install()
+                }
+                Content::File { .. } if there => Ok(()),
+                Content::File { name } => match spool.staged_as(id, name) {
+                    Some(staged) => staged.install(),
+                    None => Ok(()),
+                },
+            }
+        }
+        SpoolRecord::Update { id, change } => match QueueId::parse(id) {
+            Some(id) => {
+                let change: SpoolChange =
+                    serde_json::from_slice(change).map_err(io::Error::from)?;
+                spool.redo(Logged::Update(&id, &change))
+            }
+            None => Ok(()),
+        },
+        SpoolRecord::Remove { id } => match QueueId::parse(id) {
+            Some(id) => spool.redo(Logged::Remove(&id)),
+            None => Ok(()),
+        },
+    };
+    match done {
+        // It was removed since.
+        Err(SpoolError::Gone) => Ok(()),
+        Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,137 @@
+//! Opening the store: what an earlier process left in the journal is done first.
+
+use std::{path::Path, sync::Arc};
+
+use facteur_disk::Disk;
+use facteur_journal::{Journal, Recovered};
+use facteur_spool::Spool;
+
+use crate::{
+    Options, StoreError, checkpoint,
+    log::Log,
+    replay::{How, Replay, Scope},
+    shared::Shared,
+    spool_log::SpoolLog,
+};
+
+/// The journal is kept in so many segments: a checkpoint frees whole ones.
+const SEGMENTS: u64 = 4;
+
+/// Opens the store's inside.
+pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreError> {
+    let staging = options.state.join("staging");
+    disk.create_dir_all_durably(&staging)?;
+    let lock = disk
+        .lock(&options.state.join("lock"))?
+        .ok_or(StoreError::Cannot(
+            "another process has this mail store open",
+        ))?;
+    for left in disk.read_dir(&staging)? {
+        disk.unlink_if_there(&staging.join(left.name))?;
+    }
+    let spool = Spool::open(disk.clone(), &options.state.join("spool"))?;
+    let size = options.checkpoints.journal_size;
+    let (journal, recovered) = Journal::open(
+        disk.clone(),
+        facteur_journal::Options {
+            segment_size: size / SEGMENTS,
+            fsync: options.fsync,
+            ..facteur_journal::Options::new(options.state.join("journal"))
+        },
+    )?;
+    let run = Run::next(&disk, &options.state, recovered.was_clean())?;
+    let log = Arc::new(Log::new(journal, size));
+    let how = How {
+        rewrite: run.rewrite,
+        incomplete: report(&recovered),
+    };
+    let mut replay = Replay::new(&disk, &log, Some(&spool), how);
+    let mut records = recovered.records();
+    let mut count = 0u64;
+    while let Some((lsn, bytes)) = records.read()? {
+        replay.record(lsn, bytes, Scope::All);
+        count += 1;
+    }
+    let touched = std::mem::take(&mut replay.touched);
+    {
+        let mut since = log.since();
+        since.unlinks = std::mem::take(&mut replay.unlinks);
+        since.unsettled.extend(std::mem::take(&mut replay.unsettled));
+        since.spool_unsettled = replay.spool_unsettled;
+    }
+    drop(replay);
+    if count > 0 {
+        tracing::info!(records = count, "did again what an earlier run left in the journal");
+    }
+    let shared = Shared::new(disk, options, spool, log, run.epoch, lock);
+    shared.touches(&shared.options.state)?;
+    for path in touched {
+        shared.touches(&path)?;
+    }
+    if count > 0
+        && let Err(error) = checkpoint::run(&shared)
+    {
+        tracing::error!(%error, "what the journal had could not be made durable in its place; the journal keeps it");
+    }
+    if !shared.log.since().spool_unsettled {
+        shared.spool.remove_temporary()?;
+    }
+    shared.spool.set_log(Arc::new(SpoolLog {
+        log: Arc::clone(&shared.log),
+    }));
+    Ok(shared)
+}
+
+/// Says what the journal has lost; whether it has.
+fn report(recovered: &Recovered) -> bool {
+    for damage in recovered.damage() {
+        tracing::error!(from = %damage.from, to = %damage.to, "the journal is damaged: what it had there is lost, but for what had reached the files; the accounts are looked through");
+    }
+    for path in recovered.unreadable() {
+        tracing::error!(path = %path.display(), "file of the journal is damaged and was set aside");
+    }
+    !recovered.damage().is_empty() || !recovered.unreadable().is_empty()
+}
+
+/// This run of the store.
+struct Run {
+    /// Changes whenever flag changes that clients had seen may have been lost.
+    epoch: String,
+    /// The machine may have lost what was written.
+    rewrite: bool,
+}
+
+impl Run {
+    fn next(disk: &Disk, state: &Path, clean: bool) -> Result<Self, StoreError> {
+        let path = state.join("run");
+        let boot = boot_id(disk)?;
+        let left = match disk.read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            read => Some(String::from_utf8_lossy(&read?).into_owned()),
+        };
+        let left = left.as_deref().and_then(|text| text.trim().split_once(' '));
+        let same_boot = left.is_some_and(|(then, _)| then == boot);
+        let rewrite = !clean && !same_boot;
+        let last: u64 = left.and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0);
+        let epoch = match rewrite || last == 0 {
+            true => last + 1,
+            false => last,
+        };
+        if !same_boot || epoch != last {
+            disk.write_atomically(&path, format!("{boot} {epoch}\n").as_bytes())?;
+        }
+        Ok(Self {
+            epoch: epoch.to_string(),
+            rewrite,
+        })
+    }
+}
+
+/// Names this boot of the machine; without a name every start counts as one.
+fn boot_id(disk: &Disk) -> Result<String, StoreError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    match disk.read(path) {
+        Ok(id) => Ok(String::from_utf8_lossy(&id).trim().to_owned()),
+        Err(_) => Ok(facteur_model::Guid::random()?.to_string()),
+    }
+}
