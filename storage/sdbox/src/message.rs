@@ -6,6 +6,7 @@ use std::{
 };
 
 use facteur_disk::{Disk, DiskFile};
+use facteur_format::Source;
 use facteur_model::InternalDate;
 
 use crate::metadata::{MAGIC, Metadata};
@@ -14,24 +15,6 @@ use crate::metadata::{MAGIC, Metadata};
 const HEADER_LEN: usize = 30;
 /// Longest metadata block read.
 const MAX_METADATA: u64 = 64 * 1024;
-
-/// Where bytes of a new message come from.
-#[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
-    /// From memory.
-    Memory(&'a [u8]),
-    /// A whole file.
-    File(&'a DiskFile, u64),
-}
-
-impl Source<'_> {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, size) => *size,
-        }
-    }
-}
 
 /// A message about to be written: its bytes, with CRLF line ends, and what is said of it.
 #[derive(Debug)]
@@ -47,7 +30,7 @@ pub struct NewMessage<'a> {
 impl NewMessage<'_> {
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
-        self.parts.iter().map(Source::len).sum()
+        self.parts.iter().map(Source::size).sum()
     }
 
     /// Writes it into `dir` under a temporary name. The file's mtime is the time it was received.
@@ -67,39 +50,18 @@ impl NewMessage<'_> {
 
     fn fill(&self, file: &mut DiskFile) -> io::Result<()> {
         let size = self.size();
-        // One write for a message in memory: everything up to the next part in a file is gathered.
-        let mut pending = Vec::with_capacity(self.gathered());
-        writeln!(pending, "2 M{HEADER_LEN:x} C{:x}", self.created)?;
-        write!(pending, "\x01\x02N          {size:016X}")?;
-        pending.push(b'\n');
-        for part in self.parts {
-            match part {
-                Source::Memory(bytes) => pending.extend_from_slice(bytes),
-                Source::File(from, size) => {
-                    file.write_all(&pending)?;
-                    pending.clear();
-                    file.copy_range(from, 0, *size)?;
-                }
-            }
-        }
+        let mut head = Vec::with_capacity(64);
+        writeln!(head, "2 M{HEADER_LEN:x} C{:x}", self.created)?;
+        writeln!(head, "\x01\x02N          {size:016X}")?;
         let metadata = Metadata {
             virtual_size: self.metadata.virtual_size.or(Some(size)),
             ..self.metadata.clone()
         };
-        pending.extend_from_slice(&metadata.encode());
-        file.write_all(&pending)?;
+        Source::write_all(self.parts, &head, &metadata.encode(), file)?;
         if let Some(received) = self.metadata.received {
             file.set_modified(received.unix())?;
         }
         Ok(())
-    }
-
-    fn gathered(&self) -> usize {
-        let memory = self.parts.iter().map(|part| match part {
-            Source::Memory(bytes) => bytes.len(),
-            Source::File(..) => 0,
-        });
-        memory.sum::<usize>() + 256
     }
 }
 
