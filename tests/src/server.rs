@@ -24,6 +24,7 @@ const UNPRIVILEGED: u32 = 65534;
 /// A running server; killed when dropped.
 pub struct Facteur {
     folder: TempDir,
+    data: PathBuf,
     child: Option<Child>,
     log: Arc<Log>,
     addresses: BTreeMap<String, SocketAddr>,
@@ -95,12 +96,16 @@ impl Facteur {
             .prefix("facteur-test-")
             .tempdir()
             .expect("a folder for the server");
-        let data = folder.path().join("data");
-        fs::create_dir(&data).expect("the data folder");
+        let data = setup.data.clone().unwrap_or_else(|| {
+            let data = folder.path().join("data");
+            fs::create_dir(&data).expect("the data folder");
+            data
+        });
         give_away(folder.path());
         give_away(&data);
         let mut this = Self {
             folder,
+            data: data.clone(),
             child: None,
             log: Arc::default(),
             addresses: BTreeMap::new(),
@@ -125,7 +130,7 @@ impl Facteur {
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// A folder that goes with the server, for what a test needs beside it.
