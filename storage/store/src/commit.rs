@@ -21,7 +21,7 @@ use std::{
     time::SystemTime,
 };
 
-use facteur_model::{AccountId, Guid, InternalDate, Uid, UidSet, Usage};
+use facteur_model::{AccountId, Guid, InternalDate, Uid, UidSet};
 use facteur_sdbox::Layout;
 use facteur_spool::{QueueId, SpoolError};
 
@@ -90,7 +90,6 @@ fn apply(
     let owners = owners(shared, batch)?;
     let written = write(shared, batch, &owners)?;
     let mut wakes = Wakes::default();
-    let mut told = Vec::new();
     let committed = {
         let mut work = Work::lock(shared, &owners)?;
         let steps = work.plan(batch, &written)?;
@@ -98,17 +97,12 @@ fn apply(
             work.undo(batch, &steps);
             return Err(error);
         }
-        work.publish(batch, &steps, &mut wakes, &mut told);
+        work.publish(batch, &steps, &mut wakes);
         Committed {
             appended: steps.into_iter().map(Step::into_appended).collect(),
         }
     };
     drop(wakes);
-    for (id, usage) in told {
-        if let Some(owner) = owners.get(&id) {
-            shared.tell_usage(owner, usage);
-        }
-    }
     if !batch.spool.is_empty()
         && let Some(wake) = &*shared.on_spooled.load()
     {
@@ -166,12 +160,13 @@ impl<'a> Work<'a> {
         let mut accounts = BTreeMap::new();
         for (id, owner) in owners {
             let state = owner.lock_for_change(shared)?;
-            let usage = state.usage();
+            let usage = state.usage(&owner.spec().quota);
             let locked = Locked {
                 owner,
                 state,
                 rows: BTreeMap::new(),
                 usage,
+                permits: Vec::new(),
                 sets: Vec::new(),
                 keywords: BTreeMap::new(),
             };
@@ -365,13 +360,7 @@ impl<'a> Work<'a> {
     }
 
     /// Shows the messages to the sessions.
-    fn publish(
-        &mut self,
-        batch: &Batch,
-        steps: &[Step],
-        wakes: &mut Wakes,
-        told: &mut Vec<(AccountId, Usage)>,
-    ) {
+    fn publish(&mut self, batch: &Batch, steps: &[Step], wakes: &mut Wakes) {
         for (id, account) in &mut self.accounts {
             for (name, row) in &account.rows {
                 let Ok(folder) = account.state.folder_mut(name) else {
@@ -398,9 +387,7 @@ impl<'a> Work<'a> {
                 let next = view.snapshot().with_added(&added);
                 view.publish(next.at(keywords, row.uid_next, row.highest_modseq), wakes);
             }
-            if !account.rows.is_empty() {
-                told.push(((*id).clone(), account.usage));
-            }
+            self.shared.tell_usage(account.owner, &mut account.state);
         }
     }
 }

@@ -147,13 +147,9 @@ pub(crate) fn run(
             pairs: Vec::new(),
         });
     }
-    let added = Usage {
-        bytes: messages.iter().map(|m| m.size).sum(),
-        messages: messages.len() as u64,
-    };
-    if !owner.spec().quota.allow(state.usage(), added) {
-        return Err(StoreError::OverQuota);
-    }
+    let added = usage_of(&messages);
+    let spec = owner.spec();
+    let _permit = shared.admit(&spec, to, state.usage(&spec.quota), added)?;
     let transfer = Transfer::plan(owner, shared, &mut state, &from, to, &messages)?;
     let promise = promise(owner, shared, &state, to, &transfer)?;
     let done = link_all(owner, shared, &from, to, &transfer)
@@ -167,11 +163,18 @@ pub(crate) fn run(
         return Err(error);
     }
     transfer.publish(&mut state, to, &mut wakes)?;
-    let usage = state.usage();
+    shared.tell_usage(owner, &mut state);
     drop(state);
     drop(wakes);
-    shared.tell_usage(owner, usage);
     Ok(transfer.outcome())
+}
+
+/// What messages take together.
+pub(crate) fn usage_of(messages: &[MessageState]) -> Usage {
+    Usage {
+        bytes: messages.iter().map(|m| m.size).sum(),
+        messages: messages.len() as u64,
+    }
 }
 
 /// Several links are not made at once: a start after a kill takes them back.

@@ -54,12 +54,9 @@ pub(crate) fn run(
         let next = snapshot.without(&gone);
         view.publish(next.at(None, row.uid_next, modseq), &mut wakes);
     }
-    let usage = state.usage();
+    shared.tell_usage(owner, &mut state);
     drop(state);
     drop(wakes);
-    if !gone.is_empty() {
-        shared.tell_usage(owner, usage);
-    }
     match failure {
         None => Ok(gone),
         Some(error) => Err(error.into()),

@@ -193,9 +193,7 @@ impl Owner {
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
-        let usage = state.usage();
-        drop(state);
-        shared.tell_usage(self, usage);
+        shared.tell_usage(self, &mut state);
         Ok(())
     }
 
@@ -293,6 +291,7 @@ impl Owner {
             return Err(error.into());
         }
         rename_in_memory(&mut state, &names, to);
+        shared.tell_usage(self, &mut state);
         Ok(())
     }
 }

@@ -47,6 +47,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         uid_validity: last_uid_validity(&index)?,
         marked: false,
         script: None,
+        told: None,
     };
     read_folders(disk, &layout, spec, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;

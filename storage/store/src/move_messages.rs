@@ -7,10 +7,11 @@ use facteur_sdbox::Layout;
 
 use crate::{
     CopyOutcome, MessageState, StoreError,
-    copy::Transfer,
+    copy::{Transfer, usage_of},
     owner::{Owner, State, count_out, state_of},
     recovery::{Moving, Promise},
     shared::Shared,
+    usage::Permit,
     view::Wakes,
 };
 
@@ -42,7 +43,8 @@ fn messages(
     }
 }
 
-/// Moves messages; the account holds as much as before, so that no quota is asked for.
+/// Moves messages. The account holds as much as before, so that no quota is asked for; unless they
+/// come from a folder that does not count.
 pub(crate) fn run(
     owner: &Arc<Owner>,
     shared: &Shared,
@@ -61,6 +63,11 @@ pub(crate) fn run(
             pairs: Vec::new(),
         });
     }
+    let spec = owner.spec();
+    let _permit = match spec.quota.counts(from) {
+        true => Permit::free(),
+        false => shared.admit(&spec, to, state.usage(&spec.quota), usage_of(&moved))?,
+    };
     let transfer = Transfer::plan(owner, shared, &mut state, from, to, &moved)?;
     // Messages moved to where they are get new UIDs there, and go as the old ones.
     let mut source = match from == to {
@@ -111,6 +118,7 @@ pub(crate) fn run(
             &mut wakes,
         );
     }
+    shared.tell_usage(owner, &mut state);
     drop(state);
     Ok(transfer.outcome())
 }

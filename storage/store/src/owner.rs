@@ -20,6 +20,7 @@ use crate::{
     KeywordSetId, MessageState, StoreError,
     keywords::KeywordTable,
     shared::Shared,
+    usage::Told,
     view::{Core, Wakes},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub(crate) marked: bool,
     /// The active script, once it was asked for.
     pub(crate) script: Option<Option<ActiveScript>>,
+    /// What was told last of what it holds.
+    pub(crate) told: Option<Told>,
 }
 
 /// A script's name and text.
@@ -82,20 +85,11 @@ impl State {
             .get_mut(name)
             .ok_or_else(|| StoreError::NoMailbox(name.clone()))
     }
-
-    /// What the account holds.
-    pub(crate) fn usage(&self) -> Usage {
-        self.folders
-            .values()
-            .fold(Usage::default(), |sum, folder| Usage {
-                bytes: sum.bytes.saturating_add(folder.row.bytes),
-                messages: sum.messages.saturating_add(folder.row.messages.into()),
-            })
-    }
 }
 
 impl Owner {
-    pub(crate) fn new(spec: &AccountSpec, layout: Layout, index: Index, state: State) -> Self {
+    pub(crate) fn new(spec: &AccountSpec, layout: Layout, index: Index, mut state: State) -> Self {
+        state.follow_usage(&spec.quota);
         Self {
             id: spec.id.clone(),
             layout,
@@ -135,7 +129,7 @@ impl Owner {
     /// What the account holds, if nobody has to be waited for.
     pub(crate) fn usage_at_hand(&self) -> Option<Usage> {
         let state = self.state.try_lock().ok()?;
-        (!self.is_broken()).then(|| state.usage())
+        (!self.is_broken()).then(|| state.usage(&self.spec().quota))
     }
 
     /// Locks the account for a change of its files. That it is in use is noted first: whatever comes
@@ -167,6 +161,17 @@ impl Owner {
         }
         drop(state);
         self.release();
+    }
+
+    /// Ends this owner although nothing is wrong with it: what it is in the middle of is done first,
+    /// then its sessions are sent away and its index is closed.
+    pub(crate) fn retire(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.broken.store(true, Ordering::Release);
+        drop(state);
+        // Whoever reads it now is waited for.
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.dismiss();
     }
 
     /// Uses the index, opening it when its handle was given up.

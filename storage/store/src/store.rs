@@ -8,7 +8,8 @@ use facteur_spool::Spool;
 
 use crate::{
     Account, Batch, Committed, Staging, StoreError, commit, recovery,
-    shared::{Shared, Spooled, UsageChanged},
+    shared::{Shared, Spooled},
+    usage::{Gate, UsageChanged},
 };
 
 /// Where the store lies and what it makes by itself.
@@ -115,6 +116,11 @@ impl Store {
     /// Calls `told` whenever a commit or a session changed what an account holds.
     pub fn on_usage_changed(&self, told: UsageChanged) {
         self.shared.on_usage.store(Some(Arc::new(told)));
+    }
+
+    /// Asks `gate` before a strict append, or a copy, lets an account hold more.
+    pub fn set_gate(&self, gate: Option<Gate>) {
+        self.shared.gate.store(gate.map(Arc::new));
     }
 
     /// Ends what is under way and makes everything durable. Accounts that a session still holds

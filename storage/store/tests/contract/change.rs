@@ -256,8 +256,8 @@ fn copy_over_quota_copies_nothing() {
     world.deliver(&store, "bob", "INBOX");
     let mut spec = world.spec("bob");
     spec.quota = QuotaLimits {
-        bytes: None,
         messages: Some(3),
+        ..QuotaLimits::default()
     };
     let account = store.account(&spec).unwrap();
     let inbox = account.open(&name("INBOX")).unwrap();

@@ -53,7 +53,7 @@ impl World {
                 &dir,
                 QuotaLimits {
                     bytes,
-                    messages: None,
+                    ..facteur_directory::QuotaLimits::default()
                 },
             );
         }
