@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use facteur_compression::Method;
 use facteur_disk::{Disk, DiskFile};
 use facteur_format::Source;
 use facteur_model::InternalDate;
@@ -13,6 +14,8 @@ use crate::metadata::{MAGIC, Metadata};
 
 /// Length of the header before a message, and what the file's first line says of it.
 const HEADER_LEN: usize = 30;
+/// No more stands before a message.
+const MAX_HEAD: usize = 240;
 /// Longest metadata block read.
 const MAX_METADATA: u64 = 64 * 1024;
 
@@ -74,6 +77,8 @@ pub struct MessageFile {
     pub offset: u64,
     /// How many bytes it takes there.
     pub stored_size: u64,
+    /// The compression that its first bytes are a mark of.
+    pub looks: Option<Method>,
 }
 
 impl MessageFile {
@@ -90,14 +95,17 @@ impl MessageFile {
     /// # Errors
     /// As `read(2)`; [`io::ErrorKind::InvalidData`] when it is no dbox file.
     pub fn new(file: DiskFile) -> io::Result<Self> {
-        let mut head = [0; 256];
+        let mut head = [0; MAX_HEAD + Method::MAGIC_LEN];
         let read = file.read_at(&mut head, 0)?;
+        let head = head.get(..read).unwrap_or_default();
         let (offset, stored_size) =
-            parse_head(head.get(..read).unwrap_or_default()).ok_or_else(|| damaged("header"))?;
+            parse_head(head.get(..MAX_HEAD).unwrap_or(head)).ok_or_else(|| damaged("header"))?;
+        let begin = usize::try_from(offset).ok().and_then(|at| head.get(at..));
         Ok(Self {
             file,
             offset,
             stored_size,
+            looks: Method::detect(begin.unwrap_or_default()),
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::{
     io::Write as _,
-    os::unix::{fs::FileExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -255,11 +255,8 @@ fn we_read_what_dovecot_wrote() {
         assert_eq!(snapshot.len() as usize, messages().len(), "{folder}");
         for (state, message) in snapshot.iter().zip(messages()) {
             let reader = mailbox.read(state.uid).unwrap();
-            let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
-            reader
-                .file
-                .read_exact_at(&mut bytes, reader.offset)
-                .unwrap();
+            let mut bytes = vec![0; usize::try_from(reader.size()).unwrap()];
+            reader.read_exact_at(&mut bytes, 0).unwrap();
             assert_eq!(bytes, with_crlf(&message), "{folder} {}", state.uid);
             assert_eq!(state.size, bytes.len() as u64);
         }
