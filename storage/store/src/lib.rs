@@ -4,6 +4,7 @@
 //! The formats on disk are `facteur-sdbox`'s, the index `facteur-index`'s.
 
 mod account;
+mod adopt;
 mod batch;
 mod body;
 mod changes;

@@ -13,7 +13,7 @@ use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidVal
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
-    StoreError, folders,
+    StoreError, adopt, folders,
     owner::{FORGOTTEN, Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
     reconcile::{self, Trust},
     shared::Shared,
@@ -49,7 +49,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         script: None,
         told: None,
     };
-    read_folders(disk, &layout, spec, &mut state)?;
+    let adopted = read_folders(disk, &layout, spec, &index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
     if trust != Trust::Whole {
         remove_temporary(disk, &layout.home().join("sieve"))?;
@@ -63,7 +63,11 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         if trust != Trust::Whole {
             reconcile::folder(disk, &layout, &mut index, name, folder, trust)?;
         }
+        if let Some(image) = adopted.get(name) {
+            adopt::take_over(&mut index, spec, folder, image)?;
+        }
     }
+    adopt::confirm(disk, &layout, &mut index, &mut state, &adopted)?;
     make_auto_folders(shared, &layout, &mut index, &mut state)?;
     forget_deliveries(&mut index)?;
     Ok(Owner::new(spec, layout, index, state))
@@ -126,13 +130,14 @@ fn trust(index: &Index, boot: &str) -> Result<Trust, StoreError> {
     })
 }
 
-/// Finds the folders on disk, and who they are.
+/// Finds the folders on disk, and who they are. Says what Dovecot knew of those that were its.
 fn read_folders(
     disk: &Disk,
     layout: &Layout,
     spec: &AccountSpec,
+    index: &Index,
     state: &mut State,
-) -> Result<(), StoreError> {
+) -> Result<adopt::Images, StoreError> {
     let found = layout.folders(disk)?;
     let mut nameless = Vec::new();
     for folder in found {
@@ -150,13 +155,23 @@ fn read_folders(
             None => nameless.push(folder.name),
         }
     }
+    let mut adopted = adopt::Images::new();
     for name in nameless {
+        if let Some(image) = adopt::image(disk, layout, spec, index, &name)? {
+            let identity = adopt::identity(&image, state)?;
+            state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
+            let mut folder = unjoined(name.clone(), identity);
+            folder.row.highest_modseq = image.highest_modseq;
+            state.folders.insert(name.clone(), folder);
+            adopted.insert(name, image);
+            continue;
+        }
         let identity = Identity::new(next_uid_validity(state), Guid::random()?);
         tracing::warn!(account = %spec.id, mailbox = %name, "uidvalidity file is missing or damaged: the mailbox gets a new UIDVALIDITY");
         identity.write(disk, layout, &name)?;
         state.folders.insert(name.clone(), unjoined(name, identity));
     }
-    Ok(())
+    Ok(adopted)
 }
 
 /// A folder whose row in the index is not known yet.
