@@ -12,6 +12,7 @@
 )]
 
 mod connection;
+mod crash;
 pub mod database;
 mod fault;
 mod forgetful;
@@ -29,6 +30,7 @@ mod strace;
 mod workdir;
 
 pub use connection::Connection;
+pub use crash::{Campaign, Crash};
 pub use fault::{FaultCounts, FaultPoint, class_of};
 pub use forgetful::{Forgetful, Image, Loss, Strike};
 pub use imap::{Imap, Response};

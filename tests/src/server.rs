@@ -209,6 +209,12 @@ impl Facteur {
 
     /// Starts the process and waits until it is ready.
     fn run(&mut self) {
+        self.spawn();
+        self.wait_log("ready");
+        self.addresses = self.listening();
+    }
+
+    fn spawn(&mut self) {
         let binary = File::open(binary()).expect("the binary");
         let mut command = if self.as_root {
             as_we_are(&binary)
@@ -241,8 +247,6 @@ impl Facteur {
             log.more.notify_all();
         });
         self.child = Some(child);
-        self.wait_log("ready");
-        self.addresses = self.listening();
     }
 
     /// What the log says of listeners, the last of each name.
@@ -414,6 +418,28 @@ impl Facteur {
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "the server still runs");
         self.run();
+    }
+
+    /// As [`Facteur::restart`], of a server that may not get so far: until it is ready, has ended, or
+    /// `is_over`. Whether it is ready; in any case it is there to be killed.
+    ///
+    /// # Panics
+    /// When it still runs, or none of it happens.
+    pub fn restart_unless(&mut self, is_over: impl Fn() -> bool) -> bool {
+        assert!(self.child.is_none(), "the server still runs");
+        self.spawn();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if log.contains("\"ready\"") {
+                return true;
+            }
+            if is_over() || log.ends_with("(end of the log)") {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "it does not start:\n{log}");
+            self.log_changed(deadline);
+        }
     }
 
     /// An SMTP client that has read the greeting.

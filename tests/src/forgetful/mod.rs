@@ -54,7 +54,7 @@ struct Shared {
 struct State {
     image: Image,
     counts: FaultCounts,
-    strike: Option<(Strike, Pid)>,
+    strike: Option<(Strike, Option<Pid>)>,
     /// Whether nothing is answered any more.
     over: bool,
 }
@@ -85,8 +85,10 @@ impl Shared {
                 && strike.point == point
                 && strike.nth == count
             {
-                // It has this death waiting when its call returns with an error.
-                let _ = kill_process(pid, Signal::KILL);
+                if let Some(pid) = pid {
+                    // It has this death waiting when its call returns with an error.
+                    let _ = kill_process(pid, Signal::KILL);
+                }
                 state.over = true;
                 return None;
             }
@@ -145,9 +147,19 @@ impl Forgetful {
     /// When there can be no such process.
     pub fn strike(&self, strike: Strike, pid: u32) {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        self.set_strike(strike, Some(pid.expect("a process")));
+    }
+
+    /// As [`Forgetful::strike`], of a process that is not there yet: from the strike on it gets nothing
+    /// but errors, and somebody has to kill it.
+    pub fn strike_whoever_calls(&self, strike: Strike) {
+        self.set_strike(strike, None);
+    }
+
+    fn set_strike(&self, strike: Strike, pid: Option<Pid>) {
         let mut state = self.shared().lock();
         state.counts.clear();
-        state.strike = Some((strike, pid.expect("a process")));
+        state.strike = Some((strike, pid));
     }
 
     /// Forgets how often each point was met, and whether one was to be struck.

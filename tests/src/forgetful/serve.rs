@@ -61,7 +61,7 @@ pub(super) fn change(image: &Image, request: &Request<'_>) -> Option<(&'static s
     };
     let itself = || image.path(request.node);
     Some(match request.opcode {
-        opcode::CREATE => ("create", skip(4)),
+        opcode::CREATE | opcode::MKNOD => ("create", skip(4)),
         opcode::MKDIR => ("mkdir", skip(2)),
         opcode::SYMLINK => ("symlink", skip(0)),
         opcode::UNLINK => ("unlink", skip(0)),
@@ -139,7 +139,7 @@ pub(super) fn perform(image: &mut Image, request: &mut Request<'_>) -> Answer {
             Ok(Reply::default())
         }
         opcode::FALLOCATE => allocate(image, request),
-        opcode::CREATE | opcode::MKDIR | opcode::SYMLINK => create(image, request),
+        opcode::CREATE | opcode::MKNOD | opcode::MKDIR | opcode::SYMLINK => create(image, request),
         opcode::LINK => {
             let target = request.body.u64();
             let name = request.body.name();
@@ -327,16 +327,19 @@ fn create(image: &mut Image, request: &mut Request<'_>) -> Answer {
             let target = PathBuf::from(request.body.name());
             (Content::Link(target), 0o120_777, name)
         }
+        opcode::MKNOD => {
+            let mode = request.body.u32();
+            let _device = request.body.u32();
+            let umask = request.body.u32();
+            let _padding = request.body.u32();
+            (Image::file(), mode & !umask, request.body.name())
+        }
         _ => {
             let _flags = request.body.u32();
-            let mode = request.body.u32();
+            let mode = 0o100_000 | request.body.u32() & 0o7777;
             let umask = request.body.u32();
             let _open_flags = request.body.u32();
-            (
-                Image::file(),
-                0o100_000 | mode & !umask & 0o7777,
-                request.body.name(),
-            )
+            (Image::file(), mode & !umask, request.body.name())
         }
     };
     if image.find(request.node, name).is_some() {

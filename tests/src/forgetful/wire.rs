@@ -190,6 +190,7 @@ pub(super) mod opcode {
     pub(crate) const SETATTR: u32 = 4;
     pub(crate) const READLINK: u32 = 5;
     pub(crate) const SYMLINK: u32 = 6;
+    pub(crate) const MKNOD: u32 = 8;
     pub(crate) const MKDIR: u32 = 9;
     pub(crate) const UNLINK: u32 = 10;
     pub(crate) const RMDIR: u32 = 11;
