@@ -1,6 +1,6 @@
 //! The `uidvalidity` file: what makes a mailbox the mailbox it is.
 
-use std::io;
+use std::{io, path::Path};
 
 use facteur_disk::Disk;
 use facteur_model::{Guid, MailboxName, UidValidity};
@@ -62,6 +62,14 @@ impl Identity {
         name: &MailboxName,
     ) -> io::Result<()> {
         disk.write_unsynced(&places.identity(name), self.encode().as_bytes())
+    }
+
+    /// As [`Identity::write_unsynced`], at `path`: for a mailbox that has no name yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_unsynced_to(&self, disk: &Disk, path: &Path) -> io::Result<()> {
+        disk.write_unsynced(path, self.encode().as_bytes())
     }
 
     fn encode(&self) -> String {
