@@ -178,7 +178,7 @@ impl Imap {
     }
 }
 
-fn literal_length(line: &str) -> Option<usize> {
+pub(crate) fn literal_length(line: &str) -> Option<usize> {
     let (_, length) = line.strip_suffix('}')?.rsplit_once('{')?;
     length.parse().ok()
 }

@@ -12,13 +12,17 @@
 )]
 
 mod connection;
+mod crash;
 pub mod database;
+mod fault;
+mod forgetful;
 mod imap;
 mod managesieve;
 mod patience;
 mod peer;
 mod pop3;
 mod quickstart;
+mod random;
 mod server;
 mod setup;
 mod smtp;
@@ -26,12 +30,16 @@ mod strace;
 mod workdir;
 
 pub use connection::Connection;
+pub use crash::{Campaign, Crash};
+pub use fault::{FaultCounts, FaultPoint, class_of};
+pub use forgetful::{Forgetful, Image, Loss, Strike};
 pub use imap::{Imap, Response};
 pub use managesieve::{activate_script, base64};
 pub use patience::wait_for;
 pub use peer::{is_ci, require_peer, require_root};
 pub use pop3::Pop3;
 pub use quickstart::Quickstart;
+pub use random::Random;
 pub use server::Facteur;
 pub use setup::Setup;
 pub use smtp::{Reply, Smtp};

@@ -24,6 +24,7 @@ const UNPRIVILEGED: u32 = 65534;
 /// A running server; killed when dropped.
 pub struct Facteur {
     folder: TempDir,
+    data: PathBuf,
     child: Option<Child>,
     log: Arc<Log>,
     addresses: BTreeMap<String, SocketAddr>,
@@ -95,12 +96,16 @@ impl Facteur {
             .prefix("facteur-test-")
             .tempdir()
             .expect("a folder for the server");
-        let data = folder.path().join("data");
-        fs::create_dir(&data).expect("the data folder");
+        let data = setup.data.clone().unwrap_or_else(|| {
+            let data = folder.path().join("data");
+            fs::create_dir(&data).expect("the data folder");
+            data
+        });
         give_away(folder.path());
         give_away(&data);
         let mut this = Self {
             folder,
+            data: data.clone(),
             child: None,
             log: Arc::default(),
             addresses: BTreeMap::new(),
@@ -125,7 +130,7 @@ impl Facteur {
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// A folder that goes with the server, for what a test needs beside it.
@@ -204,6 +209,12 @@ impl Facteur {
 
     /// Starts the process and waits until it is ready.
     fn run(&mut self) {
+        self.spawn();
+        self.wait_log("ready");
+        self.addresses = self.listening();
+    }
+
+    fn spawn(&mut self) {
         let binary = File::open(binary()).expect("the binary");
         let mut command = if self.as_root {
             as_we_are(&binary)
@@ -236,8 +247,6 @@ impl Facteur {
             log.more.notify_all();
         });
         self.child = Some(child);
-        self.wait_log("ready");
-        self.addresses = self.listening();
     }
 
     /// What the log says of listeners, the last of each name.
@@ -409,6 +418,28 @@ impl Facteur {
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "the server still runs");
         self.run();
+    }
+
+    /// As [`Facteur::restart`], of a server that may not get so far: until it is ready, has ended, or
+    /// `is_over`. Whether it is ready; in any case it is there to be killed.
+    ///
+    /// # Panics
+    /// When it still runs, or none of it happens.
+    pub fn restart_unless(&mut self, is_over: impl Fn() -> bool) -> bool {
+        assert!(self.child.is_none(), "the server still runs");
+        self.spawn();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if log.contains("\"ready\"") {
+                return true;
+            }
+            if is_over() || log.ends_with("(end of the log)") {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "it does not start:\n{log}");
+            self.log_changed(deadline);
+        }
     }
 
     /// An SMTP client that has read the greeting.

@@ -1,6 +1,9 @@
 //! What a server is started with.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::Facteur;
 
@@ -26,6 +29,7 @@ pub struct Setup {
     sections: String,
     listeners: bool,
     whole: Option<String>,
+    pub(crate) data: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -46,6 +50,7 @@ impl Setup {
                 .to_owned(),
             listeners: true,
             whole: None,
+            data: None,
         }
     }
 
@@ -108,6 +113,13 @@ impl Setup {
         }
         self.sections.push_str(toml);
         self.sections.push('\n');
+        self
+    }
+
+    /// With its data in a folder that is there already, and stays when the server goes.
+    #[must_use]
+    pub fn data_in(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_owned());
         self
     }
 

@@ -8,7 +8,7 @@ mod cached;
 mod destinations;
 mod home;
 mod passwd_file;
-mod quota_rule;
+mod quota;
 mod record;
 mod sql;
 mod variable;
@@ -21,9 +21,11 @@ pub use admin::{
     DomainEntry, MEGABYTE, NewAccount, NewDomain, RemovedAccount,
 };
 pub use cached::{CacheOptions, Cached};
+pub use facteur_model::{QuotaLimits, QuotaRuleError, QuotaRules};
 pub use home::{HomeError, HomeTemplate};
 pub use passwd_file::{LineError, PasswdFile, PasswdFileOptions};
-pub use record::{AccountRecord, DomainKind, DomainRecord, QuotaLimits};
+pub use quota::QuotaDefaults;
+pub use record::{AccountRecord, DomainKind, DomainRecord};
 pub use sql::{OpenError, Queries, QueryError, Sql, SqlOptions};
 pub use variable::VariableError;
 

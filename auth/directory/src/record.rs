@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use facteur_address::{Address, Domain};
+use facteur_model::QuotaLimits;
 
 /// What becomes of mail to a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +21,6 @@ pub struct DomainRecord {
     pub name: Domain,
     /// What becomes of its mail.
     pub kind: DomainKind,
-}
-
-/// What an account may hold; `None` is unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct QuotaLimits {
-    /// In bytes.
-    pub bytes: Option<u64>,
-    /// In messages.
-    pub messages: Option<u64>,
 }
 
 /// An account.

@@ -5,17 +5,14 @@
 
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
-use facteur_model::{AccountId, AccountSpec, QuotaLimits};
+use facteur_model::{AccountId, AccountSpec};
 
 /// What the store needs to know of an account.
 pub fn spec(record: &AccountRecord) -> AccountSpec {
     AccountSpec {
         id: AccountId::new(&record.address.to_string()),
         home: record.home.clone(),
-        quota: QuotaLimits {
-            bytes: record.quota.bytes,
-            messages: record.quota.messages,
-        },
+        quota: record.quota.clone(),
     }
 }
 
@@ -37,7 +34,7 @@ mod tests {
                 home: "/srv/mail/bob".into(),
                 quota: facteur_directory::QuotaLimits {
                     bytes: Some(7),
-                    messages: None,
+                    ..facteur_directory::QuotaLimits::default()
                 },
             };
             let spec = spec(&record);

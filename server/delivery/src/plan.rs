@@ -10,7 +10,7 @@ use bytes::Bytes;
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
 use facteur_mapped::Mapped;
-use facteur_model::{Guid, QuotaLimits, Usage};
+use facteur_model::{Guid, Usage};
 use facteur_spool::{BodyType, Origin, QueueId};
 use facteur_store::{Account, Batch, Body, Store, StoreError};
 
@@ -167,27 +167,30 @@ impl Deliverer {
         outbox: &Outbox<'_>,
         batch: &Batch,
     ) -> Result<bool, StoreError> {
-        let limits = recipient.account.quota;
-        if (limits.bytes, limits.messages) == (None, None) || outbox.appends().is_empty() {
+        let limits = &recipient.account.quota;
+        if limits.is_unlimited() || outbox.appends().is_empty() {
             return Ok(true);
         }
+        let limits = limits.stretched(self.options.quota_grace.into());
         let id = &outbox.spec().id;
         let same = batch
             .appends
             .iter()
             .filter(|append| append.account.id == *id);
-        let mut added = Usage::default();
+        let mut usage = account.usage()?;
         for append in same.chain(outbox.appends()) {
-            added.bytes += append.prefix.len() as u64 + append.body.len();
-            added.messages += 1;
+            let added = Usage {
+                bytes: append.prefix.len() as u64 + append.body.len(),
+                messages: 1,
+            };
+            if !limits.allow(&append.mailbox, usage, added) {
+                return Ok(false);
+            }
+            if limits.counts(&append.mailbox) {
+                usage = usage.plus(added);
+            }
         }
-        let grace = u64::from(self.options.quota_grace);
-        let stretched = |limit: u64| limit.saturating_add(limit / 100 * grace);
-        let limits = QuotaLimits {
-            bytes: limits.bytes.map(stretched),
-            messages: limits.messages.map(stretched),
-        };
-        Ok(limits.allow(account.usage()?, added))
+        Ok(true)
     }
 }
 

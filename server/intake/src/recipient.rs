@@ -2,7 +2,7 @@
 
 use facteur_address::Address;
 use facteur_directory::AccountRecord;
-use facteur_model::{AccountSpec, Usage};
+use facteur_model::{AccountSpec, MailboxName, Usage};
 use facteur_smtp::{
     EnhancedStatus, Reply,
     command::{ForwardPath, Rcpt},
@@ -73,7 +73,7 @@ impl Intake {
     /// message, even if it turns out larger than declared.
     async fn check_quota(&self, declared_size: u64, route: &Route) -> Result<(), Reply> {
         let unlimited = |(account, _): &(std::sync::Arc<AccountRecord>, _)| {
-            account.quota.bytes.is_none() && account.quota.messages.is_none()
+            account.quota.is_unlimited()
         };
         if !route.remote.is_empty() || route.local.iter().any(unlimited) {
             return Ok(());
@@ -89,9 +89,11 @@ impl Intake {
             bytes: declared_size.max(1),
             messages: 1,
         };
+        // Whether a script files it elsewhere is seen later.
+        let inbox = MailboxName::inbox();
         let fits = |spec: &AccountSpec| {
             let usage = store.usage_at_hand(&spec.id);
-            usage.is_some_and(|usage| spec.quota.allow(usage, added))
+            usage.is_some_and(|usage| spec.quota.allow(&inbox, usage, added))
         };
         // The usual recipient is in use and has room: that needs no visit to the bridge.
         if specs.iter().any(fits) {
@@ -100,7 +102,7 @@ impl Intake {
         let has_room = move || {
             for spec in specs {
                 let usage = store.account(&spec)?.usage()?;
-                if spec.quota.allow(usage, added) {
+                if spec.quota.allow(&MailboxName::inbox(), usage, added) {
                     return Ok(true);
                 }
             }

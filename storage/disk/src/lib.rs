@@ -8,10 +8,12 @@
 
 mod faults;
 mod file;
+mod look;
 mod names;
 
 pub use faults::Faults;
 pub use file::DiskFile;
+pub use look::Times;
 pub use names::{Entry, EntryKind, Lock};
 
 use std::{io, sync::Arc};

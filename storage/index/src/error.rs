@@ -50,3 +50,10 @@ impl From<rusqlite::Error> for IndexError {
         }
     }
 }
+
+impl From<rusqlite::types::FromSqlError> for IndexError {
+    /// A value is of the wrong type.
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

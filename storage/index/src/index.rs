@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use facteur_disk::Disk;
-use facteur_model::{Flags, Guid, InternalDate, ModSeq, Uid, UidSet, UidValidity};
+use facteur_model::{Guid, ModSeq, Uid, UidSet, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    IndexError, MailboxRow, MessageRow, Parts, Transaction,
-    rows::{key, signed, uid_in, unsigned},
+    IndexError, MailboxRow, MessageRow, Parts, Transaction, body, expunged,
+    packed::{self, Packed},
+    rows::{key, uid_in, unsigned},
     schema,
 };
+
+/// The fact that says how far the journal is in here.
+pub(crate) const APPLIED: &str = "applied";
 
 /// An account's open index.
 #[derive(Debug)]
@@ -57,7 +61,11 @@ impl Index {
     ) -> Result<T, E> {
         self.disk.point("index begin").map_err(IndexError::from)?;
         self.execute("BEGIN IMMEDIATE")?;
-        let result = change(&Transaction { index: self });
+        let transaction = Transaction::new(self);
+        let result = change(&transaction).and_then(|value| {
+            transaction.write()?;
+            Ok(value)
+        });
         let result = match result {
             Ok(value) => self
                 .disk
@@ -123,16 +131,38 @@ impl Index {
     /// # Errors
     /// When it cannot be read.
     pub fn messages(&self, mailbox: u32) -> Result<Vec<MessageRow>, IndexError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, modseq, internal_date, size, keywords, flags FROM message
-             WHERE id BETWEEN ?1 AND ?2",
-        )?;
-        let mut rows = statement.query([key(mailbox, 0), key(mailbox, u64::MAX)])?;
         let mut messages = Vec::new();
-        while let Some(row) = rows.next()? {
-            messages.push(message(row)?);
-        }
+        self.runs(mailbox, &mut |run| messages.extend_from_slice(run))?;
         Ok(messages)
+    }
+
+    /// Calls `visit` with every message of a mailbox in UID order, in runs of at most 256 as they are
+    /// stored.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn runs(
+        &self,
+        mailbox: u32,
+        visit: &mut dyn FnMut(&[MessageRow]),
+    ) -> Result<(), IndexError> {
+        let mut statement = self.connection.prepare_cached(MessageRow::SQL.all)?;
+        let mut rows = statement.query([key(mailbox, 0), key(mailbox, u64::MAX)])?;
+        let mut messages: Vec<MessageRow> = Vec::new();
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            packed::decode(
+                row.get_ref(1)?.as_blob()?,
+                uid_in(row.get(0)?),
+                &mut messages,
+            )?;
+            if messages.first().map(|message| message.uid) <= last {
+                return Err(IndexError::Damaged("runs of messages overlap".to_owned()));
+            }
+            last = messages.last().map(|message| message.uid);
+            visit(&messages);
+        }
+        Ok(())
     }
 
     /// One message's state.
@@ -140,11 +170,19 @@ impl Index {
     /// # Errors
     /// When it cannot be read.
     pub fn message(&self, mailbox: u32, uid: Uid) -> Result<Option<MessageRow>, IndexError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, modseq, internal_date, size, keywords, flags FROM message WHERE id = ?1",
+        let mut statement = self.connection.prepare_cached(MessageRow::SQL.last)?;
+        let mut rows = statement.query([key(mailbox, 0), key(mailbox, uid.value().into())])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let mut messages: Vec<MessageRow> = Vec::new();
+        packed::decode(
+            row.get_ref(1)?.as_blob()?,
+            uid_in(row.get(0)?),
+            &mut messages,
         )?;
-        let mut rows = statement.query([key(mailbox, uid.value().into())])?;
-        rows.next()?.map(message).transpose()
+        let found = messages.binary_search_by_key(&uid, |message| message.uid);
+        Ok(found.ok().and_then(|at| messages.get(at).copied()))
     }
 
     /// The keyword sets of a mailbox: number and keywords, separated by spaces.
@@ -170,8 +208,10 @@ impl Index {
         visit: &mut dyn FnMut(Uid, Parts<'_>),
     ) -> Result<(), IndexError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, envelope, body_structure, body FROM detail WHERE id BETWEEN ?1 AND ?2",
+            "SELECT id, envelope, body_structure, body FROM detail WHERE id BETWEEN ?1 AND ?2
+             ORDER BY id",
         )?;
+        let mut derived = Vec::new();
         for (low, high) in uids.ranges() {
             let mut rows = statement.query([
                 key(mailbox, low.value().into()),
@@ -181,10 +221,20 @@ impl Index {
                 let Some(uid) = uid_in(row.get(0)?) else {
                     continue;
                 };
+                let body_structure = blob(row, 2)?;
+                let body = match row.get_ref(3)?.as_blob_or_null() {
+                    Ok(Some(body)) => body,
+                    Ok(None) => body::of_structure(body_structure, &mut derived)
+                        .map(|()| derived.as_slice())
+                        .ok_or_else(|| {
+                            IndexError::Damaged(format!("UID {uid}: BODYSTRUCTURE makes no sense"))
+                        })?,
+                    Err(error) => return Err(IndexError::Damaged(error.to_string())),
+                };
                 let parts = Parts {
                     envelope: blob(row, 1)?,
-                    body_structure: blob(row, 2)?,
-                    body: blob(row, 3)?,
+                    body_structure,
+                    body,
                 };
                 visit(uid, parts);
             }
@@ -206,26 +256,44 @@ impl Index {
         Ok(found.and_then(|key| Some((u32::try_from(key >> 32).ok()?, uid_in(key)?))))
     }
 
-    /// UIDs expunged from a mailbox after `since`.
+    /// UIDs expunged from a mailbox after `since`, as far as they are remembered.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn expunged(&self, mailbox: u32, since: ModSeq) -> Result<UidSet, IndexError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id FROM expunged WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3")?;
-        let mut rows = statement.query(params![
-            key(mailbox, 0),
-            key(mailbox, u64::MAX),
-            signed(since.value())
-        ])?;
-        let mut uids = UidSet::new();
-        while let Some(row) = rows.next()? {
-            if let Some(uid) = uid_in(row.get(0)?) {
-                uids.insert(uid);
-            }
+        expunged::after(&self.connection, mailbox, since)
+    }
+
+    /// All UIDs expunged from a mailbox after `since`; `None` when that is not known any more
+    /// (RFC 7162 §3.2.5.2 says what to answer then).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn vanished(&self, mailbox: u32, since: ModSeq) -> Result<Option<UidSet>, IndexError> {
+        if since < expunged::floor(&self.connection, mailbox)? {
+            return Ok(None);
         }
-        Ok(uids)
+        expunged::after(&self.connection, mailbox, since).map(Some)
+    }
+
+    /// How far the journal's records are in here: the journal's identity, and the last record of
+    /// which this index has what it says.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn applied(&self) -> Result<Option<([u8; 16], u64)>, IndexError> {
+        let Some(text) = self.fact(APPLIED)? else {
+            return Ok(None);
+        };
+        let parsed = text.split_once(' ').and_then(|(journal, lsn)| {
+            Some((*Guid::parse(journal)?.as_bytes(), lsn.parse().ok()?))
+        });
+        match parsed {
+            Some(applied) => Ok(Some(applied)),
+            None => Err(IndexError::Damaged(
+                "the journal's mark makes no sense".to_owned(),
+            )),
+        }
     }
 
     /// Whether Sieve's memory has `key`, not expired at `now` (Unix seconds).
@@ -249,33 +317,6 @@ impl Index {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
-
-    /// Whether the database is whole; it reads all of it.
-    ///
-    /// # Errors
-    /// [`IndexError::Damaged`] when it is not.
-    pub fn check(&self) -> Result<(), IndexError> {
-        let verdict: String = self
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict == "ok" {
-            Ok(())
-        } else {
-            Err(IndexError::Damaged(verdict))
-        }
-    }
-}
-
-fn message(row: &Row<'_>) -> Result<MessageRow, IndexError> {
-    let uid = uid_in(row.get(0)?).ok_or_else(|| IndexError::Damaged("a UID is 0".to_owned()))?;
-    Ok(MessageRow {
-        uid,
-        modseq: ModSeq::new(unsigned(row.get(1)?)),
-        internal_date: InternalDate::from_unix(row.get(2)?),
-        size: unsigned(row.get(3)?),
-        keywords: row.get(4)?,
-        flags: Flags::from_bits(row.get(5)?),
-    })
 }
 
 fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], IndexError> {

@@ -6,13 +6,24 @@
 //! process; they survive the machine only from the next checkpoint on, so nothing that must not be
 //! lost relies on them.
 
+mod body;
+mod check;
 mod error;
+mod expunged;
+mod headers;
 mod index;
+mod migrate;
+mod names;
+mod packed;
 mod rows;
+mod runs;
+mod salvage;
 mod schema;
 mod transaction;
+mod varint;
 
 pub use error::IndexError;
+pub use headers::HeaderGroup;
 pub use index::Index;
 pub use rows::{Details, MailboxRow, MessageRow, Parts};
 pub use transaction::Transaction;

@@ -2,38 +2,46 @@
 
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::IndexError;
+use crate::{IndexError, migrate};
 
 /// What `PRAGMA user_version` says of this layout.
-const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
-/// A message's key is its mailbox's number and its UID in one integer (`mailbox << 32 | uid`): one
-/// B-tree in UID order for each table. What a mailbox needs to be opened (`message`) lies apart from
-/// what single messages are asked for (`detail`), so that opening reads little.
-const TABLES: &str = "
+/// A message's key is its mailbox's number and its UID in one integer (`mailbox << 32 | uid`). What
+/// a mailbox needs to be opened (`run`) lies apart from what single messages are asked for
+/// (`detail`), so that opening reads little; it lies in runs of messages, so that a million of them
+/// is some thousands of rows. `name` is Maildir's alone. A run's key is that of its first message; a
+/// run of header lines has the number of its group in the mailbox's place.
+pub(crate) const TABLES: &str = "
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE mailbox (
-    id INTEGER PRIMARY KEY, guid BLOB NOT NULL UNIQUE, uid_validity INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, guid BLOB NOT NULL, uid_validity INTEGER NOT NULL,
     uid_next INTEGER NOT NULL, highest_modseq INTEGER NOT NULL, recent_from INTEGER NOT NULL,
-    messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, bytes INTEGER NOT NULL
+    messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    expunged_ranges INTEGER NOT NULL DEFAULT 0, expunged_floor INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, internal_date INTEGER NOT NULL,
-    size INTEGER NOT NULL, keywords INTEGER NOT NULL, flags INTEGER NOT NULL
-) STRICT;
+CREATE TABLE run (id INTEGER PRIMARY KEY, run BLOB NOT NULL) STRICT;
 CREATE TABLE detail (
     id INTEGER PRIMARY KEY, guid BLOB NOT NULL, envelope BLOB NOT NULL, body_structure BLOB NOT NULL,
-    body BLOB NOT NULL
+    body BLOB
 ) STRICT;
 CREATE TABLE keyword_set (
     mailbox INTEGER NOT NULL, id INTEGER NOT NULL, keywords TEXT NOT NULL, PRIMARY KEY (mailbox, id)
 ) WITHOUT ROWID, STRICT;
-CREATE TABLE expunged (id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL) STRICT;
+CREATE TABLE expunged (
+    mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, ranges INTEGER NOT NULL, uids BLOB NOT NULL,
+    PRIMARY KEY (mailbox, modseq)
+) WITHOUT ROWID, STRICT;
 CREATE TABLE delivery (
     guid BLOB PRIMARY KEY, message INTEGER NOT NULL, noted_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE memory (key BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 CREATE INDEX memory_expiry ON memory (expires_at);
+CREATE TABLE name (id INTEGER PRIMARY KEY, name BLOB NOT NULL) STRICT;
+CREATE TABLE header_group (
+    id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, fields TEXT NOT NULL, wanted_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE header_run (id INTEGER PRIMARY KEY, run BLOB NOT NULL) STRICT;
 ";
 
 /// Sets the connection up and makes the tables when there are none.
@@ -53,21 +61,29 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         VERSION => Ok(()),
-        0 => create(connection),
+        0 => atomically(connection, || {
+            connection.execute_batch(TABLES)?;
+            Ok(())
+        }),
+        1 => atomically(connection, || migrate::from_1(connection)),
         newer if newer > VERSION => Err(IndexError::TooNew(newer)),
         other => Err(IndexError::Damaged(format!("version is {other}"))),
     }
 }
 
-fn create(connection: &Connection) -> Result<(), IndexError> {
-    let made = connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-    ));
-    if let Err(error) = made {
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
-        }
-        return Err(error.into());
+/// Does all of `work` and notes the version, or leaves all as it was.
+fn atomically(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = work().and_then(|()| {
+        connection.execute_batch(&format!("PRAGMA user_version = {VERSION}; COMMIT"))?;
+        Ok(())
+    });
+    if done.is_err() && !connection.is_autocommit() {
+        // What failed is what is told.
+        let _ = connection.execute_batch("ROLLBACK");
     }
-    Ok(())
+    done
 }

@@ -1,27 +1,65 @@
 //! Changes to an index, within one transaction.
 
+use std::cell::RefCell;
+
 use facteur_model::{Guid, ModSeq, Uid, UidSet};
 use rusqlite::{Params, params};
 
 use crate::{
-    Details, Index, IndexError, MailboxRow, MessageRow,
+    Details, Index, IndexError, MailboxRow, MessageRow, body, expunged,
+    headers::HeaderValue,
+    index::APPLIED,
     rows::{key, signed},
+    runs::Runs,
 };
 
 /// An open transaction: [`Index::transaction`].
 #[derive(Debug)]
 pub struct Transaction<'a> {
     pub(crate) index: &'a Index,
+    messages: RefCell<Runs<MessageRow>>,
+    pub(crate) headers: RefCell<Runs<HeaderValue>>,
+    scratch: RefCell<Vec<u8>>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(index: &'a Index) -> Self {
+        Self {
+            index,
+            messages: RefCell::default(),
+            headers: RefCell::default(),
+            scratch: RefCell::default(),
+        }
+    }
 }
 
 impl Transaction<'_> {
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize, IndexError> {
+    /// Writes what is held back.
+    pub(crate) fn write(&self) -> Result<(), IndexError> {
+        self.messages.borrow_mut().write(&self.index.connection)?;
+        self.headers.borrow_mut().write(&self.index.connection)
+    }
+
+    pub(crate) fn run(&self, sql: &str, params: impl Params) -> Result<usize, IndexError> {
         Ok(self.index.connection.prepare_cached(sql)?.execute(params)?)
     }
 
     /// The index as this transaction sees it.
-    pub fn index(&self) -> &Index {
-        self.index
+    ///
+    /// # Errors
+    /// When what was changed so far cannot be written.
+    pub fn index(&self) -> Result<&Index, IndexError> {
+        self.write()?;
+        Ok(self.index)
+    }
+
+    /// Notes that all of a journal's records up to `lsn` are in here: with the change itself, so that
+    /// neither is there without the other.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_applied(&self, journal: [u8; 16], lsn: u64) -> Result<(), IndexError> {
+        self.set_fact(APPLIED, &format!("{} {lsn}", Guid::from_bytes(journal)))
     }
 
     /// Notes a fact about the account.
@@ -49,7 +87,7 @@ impl Transaction<'_> {
             .filter(|id| *id < 1 << 31)
             .ok_or_else(|| IndexError::Damaged("mailbox numbers are used up".to_owned()))?;
         self.run(
-            "INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0)",
             params![
                 id,
                 row.guid.as_bytes(),
@@ -94,16 +132,22 @@ impl Transaction<'_> {
     /// # Errors
     /// When it cannot be written.
     pub fn remove_mailbox(&self, id: u32) -> Result<(), IndexError> {
+        for group in self.index.header_groups(id)? {
+            self.remove_header_group(group.id)?;
+        }
+        self.messages
+            .borrow_mut()
+            .clear(&self.index.connection, id)?;
         let range = [key(id, 0), key(id, u64::MAX)];
-        self.run("DELETE FROM message WHERE id BETWEEN ?1 AND ?2", range)?;
-        self.run("DELETE FROM detail WHERE id BETWEEN ?1 AND ?2", range)?;
-        self.run("DELETE FROM expunged WHERE id BETWEEN ?1 AND ?2", range)?;
+        self.run(REMOVE_DETAILS, range)?;
+        self.run(REMOVE_NAMES, range)?;
+        self.run("DELETE FROM expunged WHERE mailbox = ?1", [id])?;
         self.run("DELETE FROM keyword_set WHERE mailbox = ?1", [id])?;
         self.run("DELETE FROM mailbox WHERE id = ?1", [id])?;
         Ok(())
     }
 
-    /// Adds a message.
+    /// Adds a message, or replaces it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -113,26 +157,18 @@ impl Transaction<'_> {
         row: &MessageRow,
         details: &Details<'_>,
     ) -> Result<(), IndexError> {
-        let id = key(mailbox, row.uid.value().into());
-        self.run(
-            "INSERT OR REPLACE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                id,
-                signed(row.modseq.value()),
-                row.internal_date.unix(),
-                signed(row.size),
-                row.keywords,
-                row.flags.bits()
-            ],
-        )?;
+        self.put(mailbox, row)?;
+        let mut scratch = self.scratch.borrow_mut();
+        let derived = body::of_structure(details.parts.body_structure, &mut scratch).is_some()
+            && *scratch == details.parts.body;
         self.run(
             "INSERT OR REPLACE INTO detail VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
-                id,
+                key(mailbox, row.uid.value().into()),
                 details.guid.as_bytes(),
                 details.parts.envelope,
                 details.parts.body_structure,
-                details.parts.body
+                (!derived).then_some(details.parts.body)
             ],
         )?;
         Ok(())
@@ -149,24 +185,22 @@ impl Transaction<'_> {
         mailbox: u32,
         row: &MessageRow,
     ) -> Result<bool, IndexError> {
-        let id = key(mailbox, row.uid.value().into());
-        self.run(
-            "INSERT OR REPLACE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                id,
-                signed(row.modseq.value()),
-                row.internal_date.unix(),
-                signed(row.size),
-                row.keywords,
-                row.flags.bits()
-            ],
-        )?;
+        self.put(mailbox, row)?;
         let copied = self.run(
             "INSERT OR REPLACE INTO detail
              SELECT ?1, guid, envelope, body_structure, body FROM detail WHERE id = ?2",
-            [id, key(from.0, from.1.value().into())],
+            [
+                key(mailbox, row.uid.value().into()),
+                key(from.0, from.1.value().into()),
+            ],
         )?;
         Ok(copied == 1)
+    }
+
+    fn put(&self, mailbox: u32, row: &MessageRow) -> Result<(), IndexError> {
+        self.messages
+            .borrow_mut()
+            .put(&self.index.connection, mailbox, *row)
     }
 
     /// Notes at `now` (Unix seconds) that a delivery made a message; the first note stands.
@@ -213,17 +247,16 @@ impl Transaction<'_> {
     /// # Errors
     /// When it cannot be written.
     pub fn set_flags(&self, mailbox: u32, first: Uid, row: &MessageRow) -> Result<(), IndexError> {
-        self.run(
-            "UPDATE message SET flags = ?3, keywords = ?4, modseq = ?5 WHERE id BETWEEN ?1 AND ?2",
-            params![
-                key(mailbox, first.value().into()),
-                key(mailbox, row.uid.value().into()),
-                row.flags.bits(),
-                row.keywords,
-                signed(row.modseq.value())
-            ],
-        )?;
-        Ok(())
+        self.messages.borrow_mut().update(
+            &self.index.connection,
+            mailbox,
+            (first, row.uid),
+            |message| {
+                message.flags = row.flags;
+                message.keywords = row.keywords;
+                message.modseq = row.modseq;
+            },
+        )
     }
 
     /// Removes messages and remembers that they were expunged at `modseq`.
@@ -231,23 +264,9 @@ impl Transaction<'_> {
     /// # Errors
     /// When it cannot be written.
     pub fn expunge(&self, mailbox: u32, uids: &UidSet, modseq: ModSeq) -> Result<(), IndexError> {
-        for (low, high) in uids.ranges() {
-            let (low, high) = (
-                key(mailbox, low.value().into()),
-                key(mailbox, high.value().into()),
-            );
-            self.run(
-                "INSERT OR REPLACE INTO expunged
-                 SELECT id, ?3 FROM message WHERE id BETWEEN ?1 AND ?2",
-                [low, high, signed(modseq.value())],
-            )?;
-            self.run(
-                "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
-                [low, high],
-            )?;
-            self.run("DELETE FROM detail WHERE id BETWEEN ?1 AND ?2", [low, high])?;
-        }
-        Ok(())
+        let mut gone = UidSet::new();
+        self.remove(mailbox, uids, &mut |uid| gone.insert(uid))?;
+        expunged::add(&self.index.connection, mailbox, &gone, modseq)
     }
 
     /// Takes messages back that nobody ever saw: nothing remembers them.
@@ -255,13 +274,36 @@ impl Transaction<'_> {
     /// # Errors
     /// When it cannot be written.
     pub fn forget(&self, mailbox: u32, uids: &UidSet) -> Result<(), IndexError> {
+        self.remove(mailbox, uids, &mut |_| {})
+    }
+
+    fn remove(
+        &self,
+        mailbox: u32,
+        uids: &UidSet,
+        removed: &mut dyn FnMut(Uid),
+    ) -> Result<(), IndexError> {
+        let connection = &self.index.connection;
+        let mut messages = self.messages.borrow_mut();
+        let named = self.index.has_names(mailbox)?;
         for (low, high) in uids.ranges() {
+            messages.remove(connection, mailbox, (low, high), |message| {
+                removed(message.uid);
+            })?;
             let range = [
                 key(mailbox, low.value().into()),
                 key(mailbox, high.value().into()),
             ];
-            self.run("DELETE FROM message WHERE id BETWEEN ?1 AND ?2", range)?;
-            self.run("DELETE FROM detail WHERE id BETWEEN ?1 AND ?2", range)?;
+            self.run(REMOVE_DETAILS, range)?;
+            if named {
+                self.run(REMOVE_NAMES, range)?;
+            }
+        }
+        for group in self.index.header_groups(mailbox)? {
+            let mut headers = self.headers.borrow_mut();
+            for (low, high) in uids.ranges() {
+                headers.remove(connection, group.id, (low, high), |_| {})?;
+            }
         }
         Ok(())
     }
@@ -292,3 +334,6 @@ impl Transaction<'_> {
         Ok(())
     }
 }
+
+const REMOVE_DETAILS: &str = "DELETE FROM detail WHERE id BETWEEN ?1 AND ?2";
+const REMOVE_NAMES: &str = "DELETE FROM name WHERE id BETWEEN ?1 AND ?2";

@@ -10,6 +10,7 @@ mod internal_date;
 mod mailbox_name;
 mod numbers;
 mod quota;
+mod quota_rule;
 mod uid_set;
 
 pub use account::{AccountId, AccountSpec};
@@ -19,4 +20,5 @@ pub use internal_date::InternalDate;
 pub use mailbox_name::{MailboxName, MailboxNameError, SpecialUse};
 pub use numbers::{ModSeq, Uid, UidValidity};
 pub use quota::{QuotaLimits, Usage};
+pub use quota_rule::{FolderRules, QuotaRuleError, QuotaRules};
 pub use uid_set::UidSet;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use facteur_disk::{Disk, EntryKind};
+use facteur_format::Places;
 use facteur_model::{MailboxName, Uid};
 
 /// The folder that holds a mailbox's messages; a mailbox exists while this does.
@@ -15,6 +16,18 @@ const MAILS: &str = "dbox-Mails";
 #[derive(Debug, Clone)]
 pub struct Layout {
     home: PathBuf,
+}
+
+impl Places for Layout {
+    const SEPARATOR: char = '/';
+
+    fn identity(&self, name: &MailboxName) -> PathBuf {
+        Layout::identity(self, name)
+    }
+
+    fn subscriptions(&self) -> PathBuf {
+        self.home.join("subscriptions")
+    }
 }
 
 /// A folder as the disk shows it.
@@ -59,11 +72,6 @@ impl Layout {
     /// A mailbox's `uidvalidity` file.
     pub fn identity(&self, name: &MailboxName) -> PathBuf {
         self.folder(name).join("uidvalidity")
-    }
-
-    /// The file of subscribed names.
-    pub fn subscriptions(&self) -> PathBuf {
-        self.home.join("subscriptions")
     }
 
     /// A message's file name.

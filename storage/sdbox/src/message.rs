@@ -5,33 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use facteur_compression::Method;
 use facteur_disk::{Disk, DiskFile};
+use facteur_format::Source;
 use facteur_model::InternalDate;
 
 use crate::metadata::{MAGIC, Metadata};
 
 /// Length of the header before a message, and what the file's first line says of it.
 const HEADER_LEN: usize = 30;
+/// No more stands before a message.
+const MAX_HEAD: usize = 240;
 /// Longest metadata block read.
 const MAX_METADATA: u64 = 64 * 1024;
-
-/// Where bytes of a new message come from.
-#[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
-    /// From memory.
-    Memory(&'a [u8]),
-    /// A whole file.
-    File(&'a DiskFile, u64),
-}
-
-impl Source<'_> {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, size) => *size,
-        }
-    }
-}
 
 /// A message about to be written: its bytes, with CRLF line ends, and what is said of it.
 #[derive(Debug)]
@@ -47,7 +33,7 @@ pub struct NewMessage<'a> {
 impl NewMessage<'_> {
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
-        self.parts.iter().map(Source::len).sum()
+        self.parts.iter().map(Source::size).sum()
     }
 
     /// Writes it into `dir` under a temporary name. The file's mtime is the time it was received.
@@ -67,39 +53,18 @@ impl NewMessage<'_> {
 
     fn fill(&self, file: &mut DiskFile) -> io::Result<()> {
         let size = self.size();
-        // One write for a message in memory: everything up to the next part in a file is gathered.
-        let mut pending = Vec::with_capacity(self.gathered());
-        writeln!(pending, "2 M{HEADER_LEN:x} C{:x}", self.created)?;
-        write!(pending, "\x01\x02N          {size:016X}")?;
-        pending.push(b'\n');
-        for part in self.parts {
-            match part {
-                Source::Memory(bytes) => pending.extend_from_slice(bytes),
-                Source::File(from, size) => {
-                    file.write_all(&pending)?;
-                    pending.clear();
-                    file.copy_range(from, 0, *size)?;
-                }
-            }
-        }
+        let mut head = Vec::with_capacity(64);
+        writeln!(head, "2 M{HEADER_LEN:x} C{:x}", self.created)?;
+        writeln!(head, "\x01\x02N          {size:016X}")?;
         let metadata = Metadata {
             virtual_size: self.metadata.virtual_size.or(Some(size)),
             ..self.metadata.clone()
         };
-        pending.extend_from_slice(&metadata.encode());
-        file.write_all(&pending)?;
+        Source::write_all(self.parts, &head, &metadata.encode(), file)?;
         if let Some(received) = self.metadata.received {
             file.set_modified(received.unix())?;
         }
         Ok(())
-    }
-
-    fn gathered(&self) -> usize {
-        let memory = self.parts.iter().map(|part| match part {
-            Source::Memory(bytes) => bytes.len(),
-            Source::File(..) => 0,
-        });
-        memory.sum::<usize>() + 256
     }
 }
 
@@ -112,6 +77,8 @@ pub struct MessageFile {
     pub offset: u64,
     /// How many bytes it takes there.
     pub stored_size: u64,
+    /// The compression that its first bytes are a mark of.
+    pub looks: Option<Method>,
 }
 
 impl MessageFile {
@@ -128,14 +95,17 @@ impl MessageFile {
     /// # Errors
     /// As `read(2)`; [`io::ErrorKind::InvalidData`] when it is no dbox file.
     pub fn new(file: DiskFile) -> io::Result<Self> {
-        let mut head = [0; 256];
+        let mut head = [0; MAX_HEAD + Method::MAGIC_LEN];
         let read = file.read_at(&mut head, 0)?;
+        let head = head.get(..read).unwrap_or_default();
         let (offset, stored_size) =
-            parse_head(head.get(..read).unwrap_or_default()).ok_or_else(|| damaged("header"))?;
+            parse_head(head.get(..MAX_HEAD).unwrap_or(head)).ok_or_else(|| damaged("header"))?;
+        let begin = usize::try_from(offset).ok().and_then(|at| head.get(at..));
         Ok(Self {
             file,
             offset,
             stored_size,
+            looks: Method::detect(begin.unwrap_or_default()),
         })
     }
 

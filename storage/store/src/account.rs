@@ -72,6 +72,14 @@ impl Account {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
     /// What the directory said of it.
     pub fn spec(&self) -> Arc<AccountSpec> {
         self.owner.spec()
@@ -196,17 +204,18 @@ impl Account {
         })
     }
 
-    /// What it holds.
+    /// What it holds in the folders that count.
     ///
     /// # Errors
     /// When the account is being reopened.
     pub fn usage(&self) -> Result<Usage, StoreError> {
-        Ok(self.owner.lock()?.usage())
+        let state = self.owner.lock()?;
+        Ok(state.usage(&self.owner.spec().quota))
     }
 
     /// What it may hold.
     pub fn quota(&self) -> QuotaLimits {
-        self.owner.spec().quota
+        self.owner.spec().quota.clone()
     }
 
     /// LISTSCRIPTS.

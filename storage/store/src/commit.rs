@@ -33,6 +33,7 @@ use crate::{
     pending::{Pending, Show},
     record::{AccountRecord, Added, Change, Content, MailboxId, Record, SpoolRecord},
     shared::Shared,
+    usage::Permit,
     view::Wakes,
 };
 
@@ -43,11 +44,11 @@ pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, S
     let mut bodies = Bodies::default();
     let mut written = write(shared, batch, &owners, &mut bodies)?;
     let mut staged = stage(shared, batch, &mut bodies)?;
-    let (steps, ticket) = {
+    let (steps, ticket, permits) = {
         let mut work = Work::lock(shared, &owners)?;
         let steps = work.plan(batch, &written)?;
         let ticket = work.record(batch, &mut written, &steps, &mut staged, &bodies)?;
-        (steps, ticket)
+        (steps, ticket, work.permits())
     };
     let mut wakes = Wakes::default();
     let waited = shared.log.wait(ticket);
@@ -58,9 +59,14 @@ pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, S
     }
     waited?;
     finish_spool(shared, batch, staged);
-    drop(entered);
+    drop((permits, entered));
     drop(wakes);
-    tell(shared, batch, &owners, &steps);
+    if !batch.spool.is_empty()
+        && let Some(wake) = &*shared.on_spooled.load()
+    {
+        let entries: Vec<_> = batch.spool.iter().map(|(entry, _)| entry.clone()).collect();
+        wake(&entries);
+    }
     Ok(Committed {
         appended: steps.into_iter().map(Step::into_appended).collect(),
     })
@@ -118,27 +124,6 @@ fn finish_spool(shared: &Shared, batch: &Batch, staged: Vec<(Staged, SpoolRecord
     }
 }
 
-fn tell(shared: &Shared, batch: &Batch, owners: &Owners, steps: &[Step]) {
-    for (id, owner) in owners {
-        let new = |(append, step): (&Append, &Step)| {
-            append.account.id == *id && matches!(step, Step::New { .. })
-        };
-        if batch.appends.iter().zip(steps).any(new)
-            && let Ok(state) = owner.lock()
-        {
-            let usage = state.usage();
-            drop(state);
-            shared.tell_usage(owner, usage);
-        }
-    }
-    if !batch.spool.is_empty()
-        && let Some(wake) = &*shared.on_spooled.load()
-    {
-        let entries: Vec<_> = batch.spool.iter().map(|(entry, _)| entry.clone()).collect();
-        wake(&entries);
-    }
-}
-
 /// What becomes of one append.
 enum Step {
     /// It was delivered before.
@@ -170,18 +155,25 @@ impl<'a> Work<'a> {
         let mut accounts = BTreeMap::new();
         for (id, owner) in owners {
             let state = owner.lock()?;
-            let usage = state.usage();
+            let usage = state.usage(&owner.spec().quota);
             let locked = Locked {
                 owner,
                 state,
                 rows: BTreeMap::new(),
                 usage,
+                permits: Vec::new(),
                 sets: Vec::new(),
                 keywords: BTreeMap::new(),
             };
             accounts.insert(id, locked);
         }
         Ok(Self { shared, accounts })
+    }
+
+    /// What was admitted, to be kept until it was told.
+    fn permits(self) -> Vec<Permit> {
+        let accounts = self.accounts.into_values();
+        accounts.flat_map(|account| account.permits).collect()
     }
 
     /// Gives every append its place, and durably reserves the numbers. Nothing can be seen of it.

@@ -184,13 +184,9 @@ pub(crate) fn run(
             pairs: Vec::new(),
         });
     }
-    let added = Usage {
-        bytes: messages.iter().map(|m| m.size).sum(),
-        messages: messages.len() as u64,
-    };
-    if !owner.spec().quota.allow(state.usage(), added) {
-        return Err(StoreError::OverQuota);
-    }
+    let added = usage_of(&messages);
+    let spec = owner.spec();
+    let _permit = shared.admit(&spec, to, state.usage(&spec.quota), added)?;
     let transfer = Transfer::plan(owner, shared, &mut state, &from, to, &messages)?;
     let links = transfer.link(owner, shared, &from, to)?;
     let (ticket, rows) = owner.append(shared, transfer.changes(&source))?;
@@ -205,9 +201,15 @@ pub(crate) fn run(
     drop(state);
     owner.finish(shared, ticket, &mut wakes)?;
     drop(entered);
-    drop(wakes);
-    owner.tell_usage(shared);
     Ok(transfer.outcome())
+}
+
+/// What messages take together.
+pub(crate) fn usage_of(messages: &[MessageState]) -> Usage {
+    Usage {
+        bytes: messages.iter().map(|m| m.size).sum(),
+        messages: messages.len() as u64,
+    }
 }
 
 /// Links; where the file system does not (another one, too many links), copies. A copy need not be

@@ -67,7 +67,5 @@ pub(crate) fn run(
     drop(state);
     owner.finish(shared, ticket, &mut wakes)?;
     drop(entered);
-    drop(wakes);
-    owner.tell_usage(shared);
     Ok(gone)
 }

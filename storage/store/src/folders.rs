@@ -201,7 +201,10 @@ impl Owner {
         // until a checkpoint: copies of them may not be durable yet.
         let grave = grave(&self.layout, folder.identity.guid);
         disk.rename(&mails, &grave)?;
-        if let Err(error) = disk.sync_dir(&self.layout.folder(name)) {
+        let synced = disk
+            .sync_dir(self.layout.home())
+            .and_then(|()| disk.sync_dir(&self.layout.folder(name)));
+        if let Err(error) = synced {
             if let Err(second) = disk.rename(&grave, &mails) {
                 self.abandon(shared, &second.into());
             }
@@ -219,9 +222,9 @@ impl Owner {
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
+        shared.tell_usage(self, &mut state);
         drop(state);
         drop(entered);
-        self.tell_usage(shared);
         Ok(())
     }
 
@@ -323,6 +326,7 @@ impl Owner {
         }
         shared.log.folder_renamed(&old, &new);
         rename_in_memory(&mut state, &names, to);
+        shared.tell_usage(self, &mut state);
         Ok(())
     }
 }

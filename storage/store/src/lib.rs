@@ -4,6 +4,7 @@
 //! The formats on disk are `facteur-sdbox`'s, the index `facteur-index`'s.
 
 mod account;
+mod adopt;
 mod batch;
 mod body;
 mod changes;
@@ -23,6 +24,7 @@ mod owner;
 mod pending;
 mod read;
 mod reconcile;
+mod recount;
 mod record;
 mod replay;
 mod scripts;
@@ -32,6 +34,7 @@ mod snapshot;
 mod spool_log;
 mod start;
 mod store;
+mod usage;
 mod view;
 
 pub use account::{Account, FolderInfo, MailboxStatus, ScriptInfo};
@@ -43,7 +46,9 @@ pub use error::StoreError;
 pub use facteur_journal::Fsync;
 pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
 pub use read::{MessageReader, Readers};
-pub use shared::{Spooled, UsageChanged};
+pub use recount::Recount;
+pub use shared::Spooled;
 pub use snapshot::{KeywordSetId, MessageState, Snapshot};
 pub use store::{AutoFolder, Options, Store};
+pub use usage::{Gate, Permit, UsageChange, UsageChanged};
 pub use view::Subscription;

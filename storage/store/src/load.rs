@@ -13,7 +13,7 @@ use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidVal
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
-    StoreError, folders,
+    StoreError, adopt, folders,
     log::Log,
     owner::{EPOCH, FORGOTTEN, Folder, Owner, State, UID_VALIDITY},
     reconcile, replay,
@@ -52,9 +52,10 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         subscriptions: Subscriptions::read(disk, &layout)?,
         uid_validity: last_uid_validity(&index)?,
         script: None,
+        told: None,
         pending: VecDeque::new(),
     };
-    read_folders(shared, &layout, spec, &mut state)?;
+    let adopted = read_folders(shared, &layout, spec, &index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
     if left == Left::Elsewhere || !new.is_empty() {
         let going = shared.log.going(layout.home());
@@ -62,8 +63,12 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
             if left == Left::Elsewhere || new.contains(name) {
                 reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
             }
+            if let Some(image) = adopted.get(name) {
+                adopt::take_over(&mut index, spec, folder, image)?;
+            }
         }
     }
+    adopt::confirm(disk, &layout, &mut index, &mut state, &adopted)?;
     if left == Left::Elsewhere {
         // All that is there is known now.
         index.transaction(|t| t.set_fact(SESSION, "clean"))?;
@@ -166,13 +171,14 @@ fn last_uid_validity(index: &Index) -> Result<u32, StoreError> {
     Ok(held.chain(noted).max().unwrap_or(0))
 }
 
-/// Finds the folders on disk, and who they are.
+/// Finds the folders on disk, and who they are. Says what Dovecot knew of those that were its.
 fn read_folders(
     shared: &Shared,
     layout: &Layout,
     spec: &AccountSpec,
+    index: &Index,
     state: &mut State,
-) -> Result<(), StoreError> {
+) -> Result<adopt::Images, StoreError> {
     let disk = &shared.disk;
     let found = layout.folders(disk)?;
     let mut nameless = Vec::new();
@@ -192,13 +198,23 @@ fn read_folders(
             None => nameless.push(folder.name),
         }
     }
+    let mut adopted = adopt::Images::new();
     for name in nameless {
+        if let Some(image) = adopt::image(disk, layout, spec, index, &name)? {
+            let identity = adopt::identity(&image, state)?;
+            state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
+            let mut folder = unjoined(name.clone(), identity);
+            folder.row.highest_modseq = image.highest_modseq;
+            state.folders.insert(name.clone(), folder);
+            adopted.insert(name, image);
+            continue;
+        }
         let identity = Identity::new(next_uid_validity(state), Guid::random()?);
         tracing::warn!(account = %spec.id, mailbox = %name, "uidvalidity file is missing or damaged: the mailbox gets a new UIDVALIDITY");
         identity.write(disk, layout, &name)?;
         state.folders.insert(name.clone(), unjoined(name, identity));
     }
-    Ok(())
+    Ok(adopted)
 }
 
 /// A folder whose row in the index is not known yet.

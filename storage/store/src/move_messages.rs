@@ -7,11 +7,12 @@ use facteur_sdbox::Layout;
 
 use crate::{
     CopyOutcome, MessageState, StoreError,
-    copy::Transfer,
+    copy::{Transfer, usage_of},
     owner::{Owner, State, count_out, state_of},
     pending::{Pending, Show},
     record::Change,
     shared::Shared,
+    usage::Permit,
     view::Wakes,
 };
 
@@ -44,8 +45,9 @@ fn messages(
     }
 }
 
-/// Moves messages; the account holds as much as before, so that no quota is asked for. The old names
-/// stay until a checkpoint: whatever is lost, one of the two is there.
+/// Moves messages. The account holds as much as before, so that no quota is asked for; unless they
+/// come from a folder that does not count. The old names stay until a checkpoint: whatever is lost,
+/// one of the two is there.
 pub(crate) fn run(
     owner: &Arc<Owner>,
     shared: &Shared,
@@ -65,6 +67,11 @@ pub(crate) fn run(
             pairs: Vec::new(),
         });
     }
+    let spec = owner.spec();
+    let _permit = match spec.quota.counts(from) {
+        true => Permit::free(),
+        false => shared.admit(&spec, to, state.usage(&spec.quota), usage_of(&moved))?,
+    };
     let transfer = Transfer::plan(owner, shared, &mut state, from, to, &moved)?;
     let links = transfer.link(owner, shared, from, to)?;
     // Messages moved to where they are get new UIDs there, and go as the old ones.
@@ -103,7 +110,5 @@ pub(crate) fn run(
     drop(state);
     owner.finish(shared, ticket, &mut wakes)?;
     drop(entered);
-    drop(wakes);
-    owner.tell_usage(shared);
     Ok(transfer.outcome())
 }

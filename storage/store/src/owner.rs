@@ -25,6 +25,7 @@ use crate::{
     record::Change,
     shared::Shared,
     slot::{SESSION, Slot},
+    usage::Told,
     view::{Core, Wakes},
 };
 
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub(crate) uid_validity: u32,
     /// The active script, once it was asked for.
     pub(crate) script: Option<Option<ActiveScript>>,
+    /// What was told last of what it holds.
+    pub(crate) told: Option<Told>,
     /// What is in the journal and not durable yet, in order: nobody sees it.
     pub(crate) pending: VecDeque<Pending>,
 }
@@ -93,20 +96,11 @@ impl State {
             .get_mut(name)
             .ok_or_else(|| StoreError::NoMailbox(name.clone()))
     }
-
-    /// What the account holds.
-    pub(crate) fn usage(&self) -> Usage {
-        self.folders
-            .values()
-            .fold(Usage::default(), |sum, folder| Usage {
-                bytes: sum.bytes.saturating_add(folder.row.bytes),
-                messages: sum.messages.saturating_add(folder.row.messages.into()),
-            })
-    }
 }
 
 impl Owner {
-    pub(crate) fn new(spec: &AccountSpec, layout: Layout, slot: Slot, state: State) -> Self {
+    pub(crate) fn new(spec: &AccountSpec, layout: Layout, slot: Slot, mut state: State) -> Self {
+        state.follow_usage(&spec.quota);
         Self {
             id: spec.id.clone(),
             layout,
@@ -168,7 +162,7 @@ impl Owner {
     /// What the account holds, if nobody has to be waited for.
     pub(crate) fn usage_at_hand(&self) -> Option<Usage> {
         let state = self.state.try_lock().ok()?;
-        (!self.is_broken()).then(|| state.usage())
+        (!self.is_broken()).then(|| state.usage(&self.spec().quota))
     }
 
     /// Files and memory may differ, because a change could not be done or taken back: this owner
@@ -190,6 +184,22 @@ impl Owner {
         drop(state);
         let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         slot.close();
+    }
+
+    /// Ends this owner although nothing is wrong with it: what it is in the middle of is done first,
+    /// then its sessions are sent away and its index is closed.
+    pub(crate) fn retire(self: &Arc<Self>, shared: &Shared) {
+        let mut wakes = Wakes::default();
+        if let Ok(state) = self.lock_settled(shared, &mut wakes) {
+            if let Err(error) = self.write_rows(shared) {
+                tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
+                shared.log.unsettled(&self.id);
+            }
+            self.broken.store(true, Ordering::Release);
+            drop(state);
+        }
+        drop(wakes);
+        self.dismiss();
     }
 
     /// Uses the index as it is with all that sessions see, opening it when its handle was given up.

@@ -88,15 +88,6 @@ impl Owner {
         waited
     }
 
-    /// Tells what the account holds now.
-    pub(crate) fn tell_usage(&self, shared: &Shared) {
-        if let Ok(state) = self.lock() {
-            let usage = state.usage();
-            drop(state);
-            shared.tell_usage(self, usage);
-        }
-    }
-
     /// Shows what has become durable, in order; takes back what never will.
     pub(crate) fn show(
         self: &Arc<Self>,
@@ -106,12 +97,15 @@ impl Owner {
     ) {
         while let Some(first) = state.pending.front() {
             match shared.log.fate(first.ticket) {
-                Fate::Pending => return,
-                Fate::Failed => return self.take_back(shared, state),
+                Fate::Pending => break,
+                Fate::Failed => {
+                    self.take_back(shared, state);
+                    break;
+                }
                 Fate::Durable => {}
             }
             let Some(pending) = state.pending.pop_front() else {
-                return;
+                break;
             };
             if let Err(error) = self.show_one(shared, state, pending, wakes) {
                 // It is durable all the same: it is done again when the account is opened next.
@@ -120,6 +114,7 @@ impl Owner {
                 return;
             }
         }
+        shared.tell_usage(self, state);
     }
 
     /// Shows a change; it is durable, or need not be.

@@ -1,52 +1,52 @@
 //! Reading messages from their files.
 
-use std::{collections::VecDeque, fs::File, io, path::Path};
+mod form;
+mod reader;
 
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
+
+use facteur_compression::Decompressor;
 use facteur_disk::{Disk, DiskFile};
 use facteur_message::{Limits, Scanned, Scanner};
 use facteur_model::Uid;
 use facteur_sdbox::{CrlfLines, MessageFile, Metadata};
 
+use self::form::{Form, Stored};
+pub use self::reader::MessageReader;
 use crate::{Mailbox, StoreError};
-
-/// An open message file.
-#[derive(Debug)]
-pub struct MessageReader {
-    /// The file.
-    pub file: File,
-    /// Where the message begins in it.
-    pub offset: u64,
-    /// RFC822.SIZE.
-    pub size: u64,
-}
 
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads a message's file for a client. One that another program stored with LF line ends is given
-/// as a file without a name, in `staging`, with CRLF.
+/// Reads a message's file for a client. `size` is its RFC822.SIZE.
 pub(crate) fn reader(
     disk: &Disk,
     file: DiskFile,
     size: u64,
-    staging: &Path,
+    staging: &Arc<PathBuf>,
 ) -> Result<MessageReader, StoreError> {
-    let stored = MessageFile::new(file)?;
-    if stored.stored_size == size {
-        return Ok(MessageReader {
-            file: stored.file.into_file(),
-            offset: stored.offset,
-            size,
-        });
+    let message = MessageFile::new(file)?;
+    let form = Form::of(&message, size)?;
+    let MessageFile {
+        file,
+        offset,
+        stored_size,
+        ..
+    } = message;
+    if form == Form::Plain && stored_size == size {
+        return Ok(MessageReader::of_file(file.into_file(), offset, size));
     }
-    refuse_compressed(&stored, &stored.metadata()?)?;
-    let mut whole = disk.anonymous(staging)?;
-    let size = io::copy(&mut CrlfLines::new(Stored::new(&stored)), &mut whole)?;
-    Ok(MessageReader {
-        file: whole.into_file(),
-        offset: 0,
-        size,
-    })
+    let stored = Stored::new(file, offset, stored_size);
+    let source: Box<dyn io::Read + Send> = match form {
+        Form::Plain => Box::new(CrlfLines::new(stored)),
+        Form::Compressed(method, plain) if plain == size => {
+            Box::new(Decompressor::new(method, stored, plain)?)
+        }
+        Form::Compressed(method, plain) => {
+            Box::new(CrlfLines::new(Decompressor::new(method, stored, plain)?))
+        }
+    };
+    Ok(MessageReader::of_source(source, size, disk, staging)?)
 }
 
 /// Files opened ahead of the one that is read.
@@ -100,13 +100,27 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
     }
 }
 
-/// What the wire needs of a message in its file. Of a compressed one nothing is known but its size.
+/// What the wire needs of a message in its file; of one whose compressed octets are damaged, what
+/// the octets before tell.
 pub(crate) fn scan_stored(file: &MessageFile, metadata: &Metadata) -> Result<Scanned, StoreError> {
-    if refuse_compressed(file, metadata).is_err() {
-        return Ok(facteur_message::scan(b""));
-    }
     let mut scanner = Scanner::new(Limits::default());
-    push_all(&mut scanner, &mut Stored::new(file))?;
+    let scanned = Form::by(file, metadata)
+        .map_err(StoreError::from)
+        .and_then(|form| {
+            let mut stored = Stored::of(file);
+            match form {
+                Form::Plain => push_all(&mut scanner, &mut stored),
+                Form::Compressed(method, plain) => {
+                    push_all(&mut scanner, &mut Decompressor::new(method, stored, plain)?)
+                }
+            }
+        });
+    match scanned {
+        Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::error!(%error, "message is damaged");
+        }
+        scanned => scanned?,
+    }
     Ok(scanner.finish())
 }
 
@@ -120,43 +134,5 @@ pub(crate) fn push_all(scanner: &mut Scanner, reader: &mut dyn io::Read) -> Resu
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn refuse_compressed(file: &MessageFile, metadata: &Metadata) -> Result<(), StoreError> {
-    match metadata.plain_size {
-        Some(plain) if plain != file.stored_size => Err(StoreError::Cannot(
-            "the message is compressed, which this version does not read",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// A message's bytes as its file has them.
-struct Stored<'a> {
-    file: &'a DiskFile,
-    at: u64,
-    end: u64,
-}
-
-impl<'a> Stored<'a> {
-    fn new(message: &'a MessageFile) -> Self {
-        Self {
-            file: &message.file,
-            at: message.offset,
-            end: message.offset.saturating_add(message.stored_size),
-        }
-    }
-}
-
-impl io::Read for Stored<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = self.end.saturating_sub(self.at);
-        let most = usize::try_from(left).map_or(out.len(), |left| left.min(out.len()));
-        let read = self
-            .file
-            .read_at(out.get_mut(..most).unwrap_or_default(), self.at)?;
-        self.at += read as u64;
-        Ok(read)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use facteur_disk::{Disk, Lock};
-use facteur_model::{AccountId, AccountSpec, Usage};
+use facteur_model::{AccountId, AccountSpec};
 use facteur_spool::{Entry, Spool};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     log::Log,
     owner::Owner,
     replay::{How, Replay, Scope},
+    usage::{Gate, UsageChanged},
 };
 
 /// Most open index databases.
@@ -30,8 +31,6 @@ const IDLE_SECS: u64 = 300;
 
 /// Called with entries that came into the spool.
 pub type Spooled = Arc<dyn Fn(&[Entry]) + Send + Sync>;
-/// Called with what an account holds now.
-pub type UsageChanged = Arc<dyn Fn(&AccountId, Usage) + Send + Sync>;
 
 type Slot = Arc<Mutex<Option<Arc<Owner>>>>;
 
@@ -51,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) handles: Handles,
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
+    pub(crate) gate: ArcSwapOption<Gate>,
     accounts: Mutex<HashMap<AccountId, Slot>>,
     /// The homes of loaded accounts.
     homes: Mutex<HashMap<PathBuf, AccountId>>,
@@ -88,6 +88,7 @@ impl Shared {
             handles: Handles::default(),
             on_spooled: ArcSwapOption::empty(),
             on_usage: ArcSwapOption::empty(),
+            gate: ArcSwapOption::empty(),
             accounts: Mutex::default(),
             homes: Mutex::default(),
             started: Instant::now(),
@@ -263,12 +264,6 @@ impl Shared {
             .values()
             .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .collect()
-    }
-
-    pub(crate) fn tell_usage(&self, owner: &Owner, usage: Usage) {
-        if let Some(told) = &*self.on_usage.load() {
-            told(&owner.id, usage);
-        }
     }
 }
 

@@ -9,8 +9,9 @@ use facteur_spool::Spool;
 
 use crate::{
     Account, Batch, Checkpoints, Committed, Staging, StoreError, checkpoint, commit,
-    shared::{Shared, Spooled, UsageChanged},
+    shared::{Shared, Spooled},
     start,
+    usage::{Gate, UsageChanged},
 };
 
 /// Where the store lies, what it makes by itself, and how it keeps what it has.
@@ -112,6 +113,11 @@ impl Store {
     /// Calls `told` whenever a commit or a session changed what an account holds.
     pub fn on_usage_changed(&self, told: UsageChanged) {
         self.shared.on_usage.store(Some(Arc::new(told)));
+    }
+
+    /// Asks `gate` before a strict append, or a copy, lets an account hold more.
+    pub fn set_gate(&self, gate: Option<Gate>) {
+        self.shared.gate.store(gate.map(Arc::new));
     }
 
     /// Brings everything that the journal has to where it belongs, durably, and empties the journal.

@@ -21,6 +21,7 @@ fuzz_target!(|text: &[u8]| {
         domains: Vec::new(),
         default_domain: None,
         home,
+        quota: facteur_directory::QuotaDefaults::default(),
     });
     let _ = fs::remove_file(&*PATH);
     if let Ok(read) = read {

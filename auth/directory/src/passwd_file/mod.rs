@@ -12,7 +12,8 @@ use facteur_address::{Address, Domain};
 use self::parse::Contents;
 pub use self::parse::LineError;
 use crate::{
-    AccountRecord, Answer, Directory, DomainKind, DomainRecord, HomeTemplate, Unavailable,
+    AccountRecord, Answer, Directory, DomainKind, DomainRecord, HomeTemplate, QuotaDefaults,
+    Unavailable,
 };
 
 /// How to open a [`PasswdFile`].
@@ -26,6 +27,8 @@ pub struct PasswdFileOptions {
     pub default_domain: Option<Domain>,
     /// Where mail lies, unless the file has a home.
     pub home: HomeTemplate,
+    /// What accounts may hold, unless the file says otherwise.
+    pub quota: QuotaDefaults,
 }
 
 /// A passwd-file; read again when it changes.

@@ -8,7 +8,7 @@ use std::{
 use facteur_address::{Address, Domain};
 
 use super::PasswdFileOptions;
-use crate::{AccountRecord, QuotaLimits, quota_rule};
+use crate::{AccountRecord, quota};
 
 /// A line that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,16 +72,11 @@ fn parse_line(line: &str, options: &PasswdFileOptions) -> Result<AccountRecord, 
     let home = fields.nth(3);
     let extra = fields.nth(1).unwrap_or("");
     let address = parse_user(user, options)?;
-    let mut quota = QuotaLimits::default();
     let mut mail = None;
     let mut login = true;
     for field in extra.split_ascii_whitespace() {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         match name {
-            "userdb_quota_rule" => {
-                quota = quota_rule::parse(value)
-                    .ok_or_else(|| format!("quota rule {value:?} cannot be read"))?;
-            }
             "userdb_mail" => mail = Some(value),
             // Dovecot's way to say that nobody may log in, or anybody: the latter is not for us.
             "nologin" | "nopassword" => login = false,
@@ -89,6 +84,22 @@ fn parse_line(line: &str, options: &PasswdFileOptions) -> Result<AccountRecord, 
             "allow_nets" => return Err("allow_nets is not supported".to_owned()),
             _ => {}
         }
+    }
+    let mut unreadable = None;
+    let rules = quota::rules(
+        |name| {
+            let mut fields = extra.split_ascii_whitespace();
+            fields.find_map(|field| {
+                field
+                    .strip_prefix("userdb_")?
+                    .strip_prefix(name)?
+                    .strip_prefix('=')
+            })
+        },
+        |rule, error| unreadable = Some(format!("quota rule {rule:?} cannot be read: {error}")),
+    );
+    if let Some(error) = unreadable {
+        return Err(error);
     }
     let home = options
         .home
@@ -98,7 +109,7 @@ fn parse_line(line: &str, options: &PasswdFileOptions) -> Result<AccountRecord, 
         password: (login && !password.is_empty()).then(|| password.to_owned()),
         address,
         home,
-        quota,
+        quota: options.quota.limits(rules),
     })
 }
 

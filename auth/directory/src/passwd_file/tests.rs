@@ -28,6 +28,7 @@ fn open(text: &str, default_domain: Option<&str>) -> (PasswdFile, tempfile::Temp
         domains: vec![Domain::parse("extra.example").unwrap()],
         default_domain: default_domain.map(|domain| Domain::parse(domain).unwrap()),
         home: HomeTemplate::parse("/srv/%d/%n").unwrap(),
+        quota: crate::QuotaDefaults::default(),
     };
     (PasswdFile::open(options).unwrap(), folder)
 }

@@ -6,7 +6,7 @@ use facteur_address::{Address, Domain};
 
 use super::{Row, Sql};
 use crate::{
-    AccountRecord, QuotaLimits, Unavailable, quota_rule,
+    AccountRecord, QuotaLimits, QuotaRules, Unavailable, quota,
     variable::{Key, lookup_text},
 };
 
@@ -63,14 +63,10 @@ impl Sql {
             .and_then(login_name)
             .and_then(|name| Address::parse(&name).ok())
             .map_or(address, |address| address.folded());
-        let mut quota = QuotaLimits::default();
-        if let Some(rule) = field("quota_rule") {
-            let Some(limits) = quota_rule::parse(rule) else {
-                tracing::warn!(account = %address, rule, "quota_rule cannot be read");
-                return self.record(address, password, quota, field("home"), field("mail"));
-            };
-            quota = limits;
-        }
+        let rules = quota::rules(field, |rule, error| {
+            tracing::warn!(account = %address, rule, %error, "quota_rule cannot be read");
+        });
+        let quota = self.quota.limits(rules);
         self.record(address, password, quota, field("home"), field("mail"))
     }
 
@@ -129,10 +125,11 @@ impl Sql {
                     .is_some_and(|name| name.to_lowercase() == text)
         });
         let Some(row) = row else { return Ok(None) };
-        let quota = QuotaLimits {
-            bytes: u64::try_from(row.number("quota")).ok().filter(|q| *q > 0),
-            messages: None,
-        };
+        let mut rules = QuotaRules::default();
+        if row.text("quota").is_some() {
+            rules = rules.with_bytes(row.number("quota"));
+        }
+        let quota = self.quota.limits(rules);
         Ok(self.record(address.clone(), Some(row), quota, None, None))
     }
 

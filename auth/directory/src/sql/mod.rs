@@ -29,7 +29,8 @@ pub use self::{
     query::QueryError,
 };
 use crate::{
-    AccountRecord, Answer, Directory, DomainRecord, HomeTemplate, Unavailable, variable::Key,
+    AccountRecord, Answer, Directory, DomainRecord, HomeTemplate, QuotaDefaults, Unavailable,
+    variable::Key,
 };
 
 /// A SQL directory. Look-ups go to the database each time: put a [`crate::Cached`] before it.
@@ -37,6 +38,7 @@ pub struct Sql {
     pool: Pool,
     queries: Compiled,
     home: HomeTemplate,
+    quota: QuotaDefaults,
     timeout: Duration,
     /// What the database has; read when first needed, again after an error.
     schema: Mutex<Option<Arc<Schema>>>,
@@ -61,6 +63,7 @@ impl Sql {
             pool,
             queries,
             home: options.home,
+            quota: options.quota,
             timeout: options.timeout,
             schema: Mutex::new(None),
         })

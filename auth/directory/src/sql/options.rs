@@ -6,7 +6,7 @@ use super::{
     dialect::Dialect,
     query::{Query, QueryError},
 };
-use crate::{HomeTemplate, variable::Syntax};
+use crate::{HomeTemplate, QuotaDefaults, variable::Syntax};
 
 /// How to open a [`super::Sql`].
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct SqlOptions {
     pub queries: Queries,
     /// Where mail lies.
     pub home: HomeTemplate,
+    /// What accounts may hold, unless the database says otherwise.
+    pub quota: QuotaDefaults,
     /// Our own SQLite file for the quota count where quota2 may not be written.
     pub usage_database: Option<PathBuf>,
 }
@@ -35,6 +37,7 @@ impl SqlOptions {
             timeout: Duration::from_secs(10),
             queries: Queries::default(),
             home,
+            quota: QuotaDefaults::default(),
             usage_database: None,
         }
     }
@@ -68,7 +71,7 @@ pub struct Queries {
     pub alias_domain: Vec<String>,
     /// Logins that may send from an address.
     pub smtpd_sender_login_maps: Vec<String>,
-    /// `home`, `mail`, `quota_rule` of a user.
+    /// `home`, `mail`, `quota_rule`, `quota_rule2` … of a user.
     pub user_query: Option<String>,
     /// `user` and `password`; the columns of a userdb too, with `userdb_` before their names.
     pub password_query: Option<String>,

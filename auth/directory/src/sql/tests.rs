@@ -121,7 +121,7 @@ async fn dovecot_columns_of_own_tables_are_understood() {
     assert_eq!(bob.password.as_deref(), Some("{PLAIN}x"));
     let five_megabytes = QuotaLimits {
         bytes: Some(5 << 20),
-        messages: None,
+        ..QuotaLimits::default()
     };
     assert_eq!(bob.quota, five_megabytes);
     let eve = account(&sql, "eve@example.org").await.unwrap();

@@ -60,7 +60,9 @@ impl Parts {
         let directory = CurrentDirectory::new(directory::open(config).await?);
         let quota = QuotaMirror::new();
         let mirror = quota.clone();
-        store.on_usage_changed(Arc::new(move |account, usage| mirror.note(account, usage)));
+        store.on_usage_changed(Arc::new(move |change| {
+            mirror.note(&change.account.id, change.now);
+        }));
         tokio::spawn(
             quota
                 .clone()

@@ -1,7 +1,7 @@
 //! A store in a folder of its own, and mail to put into it.
 
 use std::{
-    io::{Read, Seek, SeekFrom},
+    io::Read,
     path::PathBuf,
     sync::Arc,
 };
@@ -164,12 +164,10 @@ impl House {
         let mailbox = account.open(&mailbox).unwrap();
         let snapshot = mailbox.snapshot();
         let read = |uid| {
-            let mut reader = mailbox.read(uid).unwrap();
-            let mut text = String::new();
-            reader.file.seek(SeekFrom::Start(reader.offset)).unwrap();
-            let mut file = (&mut reader.file).take(reader.size);
-            file.read_to_string(&mut text).unwrap();
-            text
+            let reader = mailbox.read(uid).unwrap();
+            let mut text = vec![0; usize::try_from(reader.size()).unwrap()];
+            reader.read_exact_at(&mut text, 0).unwrap();
+            String::from_utf8(text).unwrap()
         };
         snapshot.iter().map(|message| read(message.uid)).collect()
     }

@@ -8,7 +8,7 @@ use crate::house::{House, MESSAGE};
 fn bytes(limit: u64) -> QuotaLimits {
     QuotaLimits {
         bytes: Some(limit),
-        messages: None,
+        ..facteur_directory::QuotaLimits::default()
     }
 }
 

@@ -144,7 +144,7 @@ fn over_quota_recipient_sends_nothing_and_remembers_nothing() {
     house.script(BOB, "require \"vacation\"; vacation \"Away.\";");
     let quota = facteur_directory::QuotaLimits {
         bytes: Some(10),
-        messages: None,
+        ..facteur_directory::QuotaLimits::default()
     };
     let full = house.recipient_with(BOB, quota);
     let done = house.deliver(&house.arrived(MESSAGE), &[full]);

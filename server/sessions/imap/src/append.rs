@@ -102,7 +102,7 @@ impl Session {
         };
         self.blocking(move || {
             account.status(&mailbox)?;
-            match account.quota().allow(account.usage()?, added) {
+            match account.quota().allow(&mailbox, account.usage()?, added) {
                 true => Ok(()),
                 false => Err(StoreError::OverQuota),
             }

@@ -38,8 +38,7 @@ impl Session {
 
     /// Whether anything is limited: a QUOTA response names one resource at least (RFC 9208 §7).
     fn has_quota(&mut self) -> Result<bool, Stop> {
-        let limits = self.user()?.account.quota();
-        Ok(limits.bytes.is_some() || limits.messages.is_some())
+        Ok(!self.user()?.account.quota().is_unlimited())
     }
 
     async fn write_quota(&mut self) -> Result<(), Stop> {

@@ -1,6 +1,6 @@
 //! A message's octets, and where its sections lie. Blocking: for the bridge.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
+use std::{io, ops::Range};
 
 use bytes::BytesMut;
 use facteur_imap::{Section, SectionItem, SectionText};
@@ -17,9 +17,7 @@ pub(crate) const MAX_HEADER: u64 = 1 << 20;
 /// An open message.
 #[derive(Debug)]
 pub(crate) struct Source {
-    file: File,
-    offset: u64,
-    size: u64,
+    reader: MessageReader,
     /// The first octets, once looked at.
     head: Vec<u8>,
     header_end: Option<u64>,
@@ -39,14 +37,8 @@ pub(crate) enum Located {
 
 impl Source {
     pub(crate) fn of(reader: MessageReader) -> Self {
-        Self::new(reader.file, reader.offset, reader.size)
-    }
-
-    pub(crate) fn new(file: File, offset: u64, size: u64) -> Self {
         Self {
-            file,
-            offset,
-            size,
+            reader,
             head: Vec::new(),
             header_end: None,
             structure: None,
@@ -54,7 +46,7 @@ impl Source {
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.reader.size()
     }
 
     /// Appends octets of the message to `out`, for a literal: it cannot hold NUL (RFC 3501 §9,
@@ -71,14 +63,10 @@ impl Source {
         read
     }
 
-    /// Fails when the file ends before `range` does: to be asked before a literal is announced whose
-    /// octets are read only later.
+    /// Fails when the message ends before `range` does, or is damaged: to be asked before a literal is
+    /// announced whose octets are read only later.
     pub(crate) fn check(&self, range: &Range<u64>) -> io::Result<()> {
-        let end = self.offset.saturating_add(range.end);
-        match self.file.metadata()?.len() < end {
-            true => Err(io::ErrorKind::UnexpectedEof.into()),
-            false => Ok(()),
-        }
+        self.reader.check(range.end)
     }
 
     /// Octets of the message.
@@ -89,8 +77,7 @@ impl Source {
     }
 
     fn read_exact(&self, space: &mut [u8], start: u64) -> io::Result<()> {
-        let at = self.offset.saturating_add(start);
-        self.file.read_exact_at(space, at)
+        self.reader.read_exact_at(space, start)
     }
 
     /// The parts of `range`, in turn.
@@ -121,7 +108,7 @@ impl Source {
         let mut look = FIRST_LOOK as u64;
         loop {
             let known = self.head.len() as u64;
-            let until = look.min(self.size);
+            let until = look.min(self.size());
             let more = self.bytes(&(known..until.max(known)))?;
             // A blank line may lie across the end of the last look.
             let from = self.head.len().saturating_sub(3);
@@ -129,8 +116,8 @@ impl Source {
             if let Some(end) = blank_line(&self.head, from) {
                 return Ok(end as u64);
             }
-            if until == self.size {
-                return Ok(self.size);
+            if until == self.size() {
+                return Ok(self.size());
             }
             if until >= MAX_HEADER {
                 return self.find_far_header_end(until);
@@ -144,7 +131,7 @@ impl Source {
         let mut end = None;
         let mut window: Vec<u8> = Vec::with_capacity(CHUNK + 3);
         let mut at = from.saturating_sub(3);
-        self.each(&(at..self.size), |piece| {
+        self.each(&(at..self.size()), |piece| {
             if end.is_none() {
                 window.extend_from_slice(piece);
                 end = memchr::memmem::find(&window, b"\r\n\r\n").map(|found| at + found as u64 + 4);
@@ -153,7 +140,7 @@ impl Source {
                 window.drain(..gone);
             }
         })?;
-        Ok(end.unwrap_or(self.size))
+        Ok(end.unwrap_or(self.size()))
     }
 
     /// The header, its blank line included; of one that is longer, the first [`MAX_HEADER`].
@@ -167,7 +154,7 @@ impl Source {
     pub(crate) fn structure(&mut self) -> io::Result<&Structure> {
         if self.structure.is_none() {
             let mut scanner = Scanner::new(Limits::default());
-            self.each(&(0..self.size), |piece| scanner.push(piece))?;
+            self.each(&(0..self.size()), |piece| scanner.push(piece))?;
             self.structure = Some(scanner.finish().structure);
         }
         self.structure
@@ -199,8 +186,8 @@ impl Source {
     fn whole(&mut self, section: &Section) -> io::Result<Located> {
         let range = if section.part.is_empty() {
             match &section.text {
-                None => 0..self.size,
-                Some(SectionText::Text) => self.header_end()?..self.size,
+                None => 0..self.size(),
+                Some(SectionText::Text) => self.header_end()?..self.size(),
                 Some(_) => 0..self.header_end()?,
             }
         } else {

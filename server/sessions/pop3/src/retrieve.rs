@@ -1,11 +1,11 @@
 //! RETR and TOP: from the file to the socket, piece by piece.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::io;
 
 use bytes::BytesMut;
 use facteur_model::Uid;
 use facteur_pop3::{DotStuffer, Message, ResponseCode};
-use facteur_store::{Mailbox, StoreError};
+use facteur_store::{Mailbox, MessageReader, StoreError};
 use tracing::error;
 
 use crate::session::Driver;
@@ -15,9 +15,8 @@ const PIECE: usize = 64 * 1024;
 
 /// A message being sent.
 struct Reading {
-    file: File,
-    offset: u64,
-    left: u64,
+    reader: MessageReader,
+    at: u64,
     stuffer: DotStuffer,
 }
 
@@ -37,7 +36,7 @@ impl Driver {
         let mailbox = user.mailbox.clone();
         let stuffer = lines.map_or_else(DotStuffer::whole, DotStuffer::top);
         let first = bridge.run(move || {
-            let mut reading = Reading::open(&mailbox, uid, stuffer)?;
+            let mut reading = Reading::open(&mailbox, uid, stuffer, lines.is_none())?;
             let piece = reading.piece()?;
             Ok((reading, piece))
         });
@@ -89,28 +88,38 @@ impl Driver {
 }
 
 impl Reading {
-    fn open(mailbox: &Mailbox, uid: Uid, stuffer: DotStuffer) -> Result<Self, StoreError> {
+    fn open(
+        mailbox: &Mailbox,
+        uid: Uid,
+        stuffer: DotStuffer,
+        whole: bool,
+    ) -> Result<Self, StoreError> {
         let reader = mailbox.read(uid)?;
+        if whole {
+            // While the client can still be told.
+            reader.check(reader.size())?;
+        }
         Ok(Self {
-            file: reader.file,
-            offset: reader.offset,
-            left: reader.size,
+            reader,
+            at: 0,
             stuffer,
         })
     }
 
     fn is_done(&self) -> bool {
-        self.left == 0 || self.stuffer.is_done()
+        self.left() == 0 || self.stuffer.is_done()
+    }
+
+    fn left(&self) -> u64 {
+        self.reader.size().saturating_sub(self.at)
     }
 
     /// The next piece, ready to be sent.
     fn piece(&mut self) -> io::Result<BytesMut> {
-        let wanted = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
+        let wanted = usize::try_from(self.left()).map_or(PIECE, |left| left.min(PIECE));
         let mut bytes = vec![0; wanted];
-        self.file.read_exact_at(&mut bytes, self.offset)?;
-        let read = u64::try_from(wanted).unwrap_or(u64::MAX);
-        self.offset += read;
-        self.left -= read;
+        self.reader.read_exact_at(&mut bytes, self.at)?;
+        self.at += wanted as u64;
         let mut out = BytesMut::with_capacity(wanted + wanted / 64 + 8);
         self.stuffer.push(&bytes, &mut out);
         Ok(out)

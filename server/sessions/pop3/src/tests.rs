@@ -135,6 +135,7 @@ fn authenticator(folder: &Path) -> Authenticator {
         domains: vec![Domain::parse("example.org").unwrap()],
         default_domain: None,
         home: HomeTemplate::parse(&home).unwrap(),
+        quota: facteur_directory::QuotaDefaults::default(),
     });
     let options = facteur_login::Options {
         auth_failure_delay: Duration::ZERO,

@@ -16,6 +16,7 @@ use crate::{
     owner::{Folder, Owner, State, count_in},
     record::{Change, MailboxId},
     shared::Shared,
+    usage::Permit,
 };
 
 /// An account of a batch, locked.
@@ -26,6 +27,8 @@ pub(super) struct Locked<'a> {
     pub(super) rows: BTreeMap<MailboxName, MailboxRow>,
     /// What the account will hold.
     pub(super) usage: Usage,
+    /// Kept until that was told.
+    pub(super) permits: Vec<Permit>,
     /// Keyword sets that are new.
     pub(super) sets: Vec<(MailboxId, KeywordSetId, String)>,
     pub(super) keywords: BTreeMap<MailboxName, Arc<KeywordTable>>,
@@ -76,8 +79,10 @@ impl Locked<'_> {
             bytes: scanned.size,
             messages: 1,
         };
-        if append.quota == QuotaCheck::Strict && !append.account.quota.allow(self.usage, added) {
-            return Err(StoreError::OverQuota);
+        let limits = &append.account.quota;
+        if append.quota == QuotaCheck::Strict {
+            let admitted = shared.admit(&append.account, &append.mailbox, self.usage, added)?;
+            self.permits.push(admitted);
         }
         let keywords = self.keyword_set(shared, append)?;
         let folder = self.state.folder(&append.mailbox)?;
@@ -98,8 +103,9 @@ impl Locked<'_> {
             flags: append.flags,
         };
         count_in(row, &state);
-        self.usage.bytes = self.usage.bytes.saturating_add(added.bytes);
-        self.usage.messages = self.usage.messages.saturating_add(1);
+        if limits.counts(&append.mailbox) {
+            self.usage = self.usage.plus(added);
+        }
         Ok(Step::New {
             mailbox: MailboxId::of(row),
             state,

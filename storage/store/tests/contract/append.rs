@@ -135,7 +135,7 @@ fn quota_when_strict_is_kept_to_the_byte() {
     append.quota = QuotaCheck::Strict;
     append.account.quota = QuotaLimits {
         bytes: Some(2 * size - 1),
-        messages: None,
+        ..QuotaLimits::default()
     };
     store.commit(batch([append.clone()])).unwrap();
     append.delivery = Guid::random().unwrap();
@@ -144,8 +144,8 @@ fn quota_when_strict_is_kept_to_the_byte() {
     append.account.quota.bytes = Some(2 * size);
     store.commit(batch([append.clone()])).unwrap();
     append.account.quota = QuotaLimits {
-        bytes: None,
         messages: Some(2),
+        ..QuotaLimits::default()
     };
     append.delivery = Guid::random().unwrap();
     assert!(matches!(
@@ -176,8 +176,9 @@ fn a_batch_is_done_whole() {
             .unwrap()
             .push(format!("spooled {}", entries.len()));
     }));
-    store.on_usage_changed(Arc::new(move |id, now| {
-        usage.lock().unwrap().push(format!("{id} {}", now.messages));
+    store.on_usage_changed(Arc::new(move |change| {
+        let line = format!("{} {}", change.account.id, change.now.messages);
+        usage.lock().unwrap().push(line);
     }));
     let body = Body::Memory(MAIL.into());
     let remote = entry("far@remote.test");

@@ -143,7 +143,7 @@ fn messages_read_in_turn_are_whole_in_order_and_gone_where_expunged() {
         seen.push(uid.value());
         match reader {
             Ok(reader) => {
-                assert_eq!(reader.size, text(&inbox, uid.value()).len() as u64);
+                assert_eq!(reader.size(), text(&inbox, uid.value()).len() as u64);
                 assert_eq!(bytes_of(&reader), text(&inbox, uid.value()));
             }
             Err(StoreError::Gone) => assert!([40, 101].contains(&uid.value())),
@@ -256,8 +256,8 @@ fn copy_over_quota_copies_nothing() {
     world.deliver(&store, "bob", "INBOX");
     let mut spec = world.spec("bob");
     spec.quota = QuotaLimits {
-        bytes: None,
         messages: Some(3),
+        ..QuotaLimits::default()
     };
     let account = store.account(&spec).unwrap();
     let inbox = account.open(&name("INBOX")).unwrap();

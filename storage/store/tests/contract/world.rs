@@ -1,6 +1,6 @@
 //! A store in a temporary folder, with what the tests do to it.
 
-use std::{os::unix::fs::FileExt, path::PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use facteur_disk::Disk;
@@ -150,11 +150,8 @@ pub(crate) fn text(mailbox: &Mailbox, uid: u32) -> Vec<u8> {
 }
 
 pub(crate) fn bytes_of(reader: &MessageReader) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
-    reader
-        .file
-        .read_exact_at(&mut bytes, reader.offset)
-        .unwrap();
+    let mut bytes = vec![0; usize::try_from(reader.size()).unwrap()];
+    reader.read_exact_at(&mut bytes, 0).unwrap();
     bytes
 }
 

@@ -35,7 +35,7 @@ struct Leaf {
 impl Content {
     pub(super) fn of(reader: MessageReader) -> Self {
         Self {
-            is_small: reader.size <= WHOLE,
+            is_small: reader.size() <= WHOLE,
             source: Source::of(reader),
             whole: None,
         }

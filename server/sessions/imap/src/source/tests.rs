@@ -8,7 +8,7 @@ fn source(message: &str) -> Source {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"xyz").unwrap();
     file.write_all(message.as_bytes()).unwrap();
-    Source::new(file, 3, message.len() as u64)
+    Source::of(MessageReader::of_file(file, 3, message.len() as u64))
 }
 
 fn text(source: &mut Source, part: &[u32], text: Option<SectionText>) -> String {
@@ -123,7 +123,7 @@ fn header_longer_than_memory_ends_where_it_does() {
 fn file_shorter_than_its_size_is_an_error() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"abc").unwrap();
-    let source = Source::new(file, 0, 10);
+    let source = Source::of(MessageReader::of_file(file, 0, 10));
     let mut out = BytesMut::from(&b"before"[..]);
     assert!(source.read(&(0..10), &mut out).is_err());
     assert_eq!(&out[..], b"before");

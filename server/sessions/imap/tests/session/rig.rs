@@ -46,6 +46,7 @@ impl Rig {
             domains: Vec::new(),
             default_domain: None,
             home: HomeTemplate::parse(&home).unwrap(),
+            quota: facteur_directory::QuotaDefaults::default(),
         })
         .unwrap();
         let login = facteur_login::Options {

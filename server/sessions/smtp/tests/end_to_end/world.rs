@@ -53,7 +53,7 @@ impl World {
                 &dir,
                 QuotaLimits {
                     bytes,
-                    messages: None,
+                    ..facteur_directory::QuotaLimits::default()
                 },
             );
         }
@@ -146,12 +146,10 @@ impl World {
         let mailbox = account.open(&MailboxName::parse(mailbox).unwrap()).unwrap();
         let snapshot = mailbox.snapshot();
         let text = |uid| {
-            let mut text = String::new();
             let reader = mailbox.read(uid).unwrap();
-            let mut file = &reader.file;
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(reader.offset)).unwrap();
-            file.take(reader.size).read_to_string(&mut text).unwrap();
-            text
+            let mut text = vec![0; usize::try_from(reader.size()).unwrap()];
+            reader.read_exact_at(&mut text, 0).unwrap();
+            String::from_utf8(text).unwrap()
         };
         snapshot.iter().map(|message| text(message.uid)).collect()
     }

@@ -5,7 +5,7 @@ use super::*;
 fn content(message: &str, small: bool) -> Content {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(message.as_bytes()).unwrap();
-    let source = Source::new(file, 0, message.len() as u64);
+    let source = Source::of(MessageReader::of_file(file, 0, message.len() as u64));
     Content {
         is_small: small,
         whole: None,

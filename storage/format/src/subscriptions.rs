@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io};
 use facteur_disk::Disk;
 use facteur_model::MailboxName;
 
-use crate::Layout;
+use crate::Places;
 
 /// First line of the file, in the form we write.
 const VERSION_2: &str = "V\t2\n\n";
@@ -23,9 +23,9 @@ impl Subscriptions {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn read(disk: &Disk, layout: &Layout) -> io::Result<Self> {
-        match disk.read(&layout.subscriptions()) {
-            Ok(bytes) => Ok(Self::decode(&String::from_utf8_lossy(&bytes))),
+    pub fn read<P: Places>(disk: &Disk, places: &P) -> io::Result<Self> {
+        match disk.read(&places.subscriptions()) {
+            Ok(bytes) => Ok(Self::decode(&String::from_utf8_lossy(&bytes), P::SEPARATOR)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
@@ -35,16 +35,16 @@ impl Subscriptions {
     ///
     /// # Errors
     /// When it cannot be written; the old one stays.
-    pub fn write(&self, disk: &Disk, layout: &Layout) -> io::Result<()> {
-        disk.write_atomically(&layout.subscriptions(), self.encode().as_bytes())
+    pub fn write(&self, disk: &Disk, places: &impl Places) -> io::Result<()> {
+        disk.write_atomically(&places.subscriptions(), self.encode().as_bytes())
     }
 
     /// As [`Subscriptions::write`], durable only with what is synced later.
     ///
     /// # Errors
     /// When it cannot be written; the old one stays.
-    pub fn write_unsynced(&self, disk: &Disk, layout: &Layout) -> io::Result<()> {
-        disk.write_unsynced(&layout.subscriptions(), self.encode().as_bytes())
+    pub fn write_unsynced(&self, disk: &Disk, places: &impl Places) -> io::Result<()> {
+        disk.write_unsynced(&places.subscriptions(), self.encode().as_bytes())
     }
 
     /// The names, sorted.
@@ -66,19 +66,16 @@ impl Subscriptions {
         }
     }
 
-    fn decode(text: &str) -> Self {
+    /// In the first version of the file `separator` stands between levels; in the second a tab, and
+    /// what it separates is still a name on disk.
+    fn decode(text: &str, separator: char) -> Self {
         let mut read = Self::default();
-        let (lines, tabbed) = match text.strip_prefix(VERSION_2) {
-            Some(lines) => (lines, true),
-            None => (text, false),
+        let (lines, tab) = match text.strip_prefix(VERSION_2) {
+            Some(lines) => (lines, '\t'),
+            None => (text, separator),
         };
         for line in lines.lines().filter(|line| !line.is_empty()) {
-            let name = if tabbed {
-                decode_levels(line.split('\t'))
-            } else {
-                decode_levels(line.split('/'))
-            };
-            match name {
+            match decode_levels(line.split([tab, separator])) {
                 Some(name) => {
                     read.names.insert(name);
                 }
@@ -159,7 +156,7 @@ mod tests {
     #[test]
     fn a_file_that_dovecot_wrote_is_read_and_written_alike() {
         let text = "V\t2\n\n&AMk-t&AOk-\ta&-b\nx.y\n";
-        let read = Subscriptions::decode(text);
+        let read = Subscriptions::decode(text, '/');
         assert_eq!(
             read.iter().cloned().collect::<Vec<_>>(),
             [name("x.y"), name("Été/a&b")]
@@ -169,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_first_version_of_the_file_is_read() {
-        let read = Subscriptions::decode("Sent\nWork/2020\n");
+        let read = Subscriptions::decode("Sent\nWork/2020\n", '/');
         assert_eq!(
             read.iter().cloned().collect::<Vec<_>>(),
             [name("Sent"), name("Work/2020")]
@@ -177,8 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn names_of_a_format_with_its_own_separator_are_read() {
+        for text in [
+            "Sent\nWork.2020\n",
+            "V\t2\n\nSent\nWork.2020\n",
+            "V\t2\n\nSent\nWork\t2020\n",
+        ] {
+            let read = Subscriptions::decode(text, '.');
+            assert_eq!(
+                read.iter().cloned().collect::<Vec<_>>(),
+                [name("Sent"), name("Work/2020")]
+            );
+        }
+    }
+
+    #[test]
     fn lines_that_are_no_name_are_kept() {
-        let read = Subscriptions::decode("V\t2\n\nok\n&bad\n");
+        let read = Subscriptions::decode("V\t2\n\nok\n&bad\n", '/');
         assert_eq!(read.encode(), "V\t2\n\nok\n&bad\n");
     }
 }

@@ -1,11 +1,11 @@
 //! The `uidvalidity` file: what makes a mailbox the mailbox it is.
 
-use std::io;
+use std::{io, path::Path};
 
 use facteur_disk::Disk;
 use facteur_model::{Guid, MailboxName, UidValidity};
 
-use crate::Layout;
+use crate::Places;
 
 /// A mailbox's identity, and how far its numbers may have been given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl Identity {
     ///
     /// # Errors
     /// When it is there and cannot be read.
-    pub fn read(disk: &Disk, layout: &Layout, name: &MailboxName) -> io::Result<Option<Self>> {
-        match disk.read(&layout.identity(name)) {
+    pub fn read(disk: &Disk, places: &impl Places, name: &MailboxName) -> io::Result<Option<Self>> {
+        match disk.read(&places.identity(name)) {
             Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(Self::decode)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -47,8 +47,8 @@ impl Identity {
     ///
     /// # Errors
     /// When it cannot be written; the old one stays.
-    pub fn write(&self, disk: &Disk, layout: &Layout, name: &MailboxName) -> io::Result<()> {
-        disk.write_atomically(&layout.identity(name), self.encode().as_bytes())
+    pub fn write(&self, disk: &Disk, places: &impl Places, name: &MailboxName) -> io::Result<()> {
+        disk.write_atomically(&places.identity(name), self.encode().as_bytes())
     }
 
     /// As [`Identity::write`], durable only with what is synced later.
@@ -58,10 +58,18 @@ impl Identity {
     pub fn write_unsynced(
         &self,
         disk: &Disk,
-        layout: &Layout,
+        places: &impl Places,
         name: &MailboxName,
     ) -> io::Result<()> {
-        disk.write_unsynced(&layout.identity(name), self.encode().as_bytes())
+        disk.write_unsynced(&places.identity(name), self.encode().as_bytes())
+    }
+
+    /// As [`Identity::write_unsynced`], at `path`: for a mailbox that has no name yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_unsynced_to(&self, disk: &Disk, path: &Path) -> io::Result<()> {
+        disk.write_unsynced(path, self.encode().as_bytes())
     }
 
     fn encode(&self) -> String {

@@ -1,0 +1,481 @@
+//! `dovecot-uidlist`: which UID each file of a folder has.
+//!
+//! The first line is `3 V<UIDVALIDITY> N<next UID> G<GUID>`, then one line a message, ascending:
+//! `<UID> <extension>… :<base name>`. Version 1, of Dovecot 1.0 and Courier, has
+//! `1 <UIDVALIDITY> <next UID>` and `<UID> <base name>`. Lines are appended; those of messages that
+//! are gone stay until the file is written anew.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use facteur_disk::Disk;
+use facteur_model::{Guid, Uid, UidValidity};
+
+use crate::{FileName, Files};
+
+/// Its name in a folder.
+const NAME: &str = "dovecot-uidlist";
+/// The first line is at most so long, and so is the last one.
+const MAX_LINE: usize = 4096;
+
+/// What the file says of the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// The next UID: above every one that was ever given out.
+    pub uid_next: u64,
+    /// The folder's GUID; version 1 has none.
+    pub guid: Option<Guid>,
+    /// Fields that we do not know, as they stand in the first line.
+    pub other: Vec<u8>,
+}
+
+/// The whole file.
+#[derive(Debug, Clone)]
+pub struct UidList {
+    /// Of the folder.
+    pub head: Head,
+    /// Its messages, and some that are gone.
+    pub files: Files,
+    /// Whether lines can be appended to the file as it is: its version is 3, and no line is damaged
+    /// or torn.
+    pub is_sound: bool,
+}
+
+/// The first line.
+struct First {
+    head: Head,
+    version: u8,
+    is_sound: bool,
+}
+
+impl Head {
+    fn parse(line: &[u8]) -> Option<First> {
+        let (version, fields) = line.split_at_checked(2)?;
+        match version {
+            b"1 " => Self::parse_version_1(fields),
+            b"3 " => Self::parse_version_3(fields),
+            _ => None,
+        }
+    }
+
+    fn parse_version_1(fields: &[u8]) -> Option<First> {
+        let mut fields = std::str::from_utf8(fields).ok()?.split_ascii_whitespace();
+        let head = Self {
+            uid_validity: fields.next()?.parse().ok().and_then(UidValidity::new)?,
+            uid_next: fields.next()?.parse().ok().filter(|next| *next > 0)?,
+            guid: None,
+            other: Vec::new(),
+        };
+        Some(First {
+            head,
+            version: 1,
+            is_sound: false,
+        })
+    }
+
+    fn parse_version_3(fields: &[u8]) -> Option<First> {
+        let mut uid_validity = None;
+        let (mut uid_next, mut guid, mut other) = (None, None, Vec::new());
+        for field in fields.split(|byte| *byte == b' ') {
+            let Some((key, value)) = field.split_first() else {
+                continue;
+            };
+            let text = || std::str::from_utf8(value).ok();
+            match key {
+                b'V' => {
+                    uid_validity = text()
+                        .and_then(|v| v.parse().ok())
+                        .and_then(UidValidity::new)
+                }
+                b'N' => uid_next = text().and_then(|n| n.parse().ok()).filter(|next| *next > 0),
+                b'G' => guid = text().and_then(Guid::parse),
+                _ => {
+                    if !other.is_empty() {
+                        other.push(b' ');
+                    }
+                    other.extend_from_slice(field);
+                }
+            }
+        }
+        let head = Self {
+            uid_validity: uid_validity?,
+            uid_next: u64::from(uid_next.unwrap_or(1u32)),
+            guid,
+            other,
+        };
+        Some(First {
+            is_sound: uid_next.is_some() && guid.is_some(),
+            head,
+            version: 3,
+        })
+    }
+
+    /// The first line, with a GUID.
+    fn encode(&self, guid: Guid, uid_next: u64) -> Vec<u8> {
+        let mut line = format!("3 V{} N{uid_next} G{guid}", self.uid_validity).into_bytes();
+        if !self.other.is_empty() {
+            line.push(b' ');
+            line.extend_from_slice(&self.other);
+        }
+        line.push(b'\n');
+        line
+    }
+
+    /// Reads what the file of the folder `dir` says of it, without its messages: `None` when it is
+    /// missing or makes no sense.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(disk: &Disk, dir: &Path) -> io::Result<Option<Self>> {
+        let file = match disk.open(&UidList::path(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut chunk = [0; MAX_LINE];
+        let mut read = |offset| {
+            let n = file.read_at(&mut chunk, offset)?;
+            Ok::<_, io::Error>(chunk.get(..n).unwrap_or_default().to_vec())
+        };
+        let begin = read(0)?;
+        let Some(end) = memchr::memchr(b'\n', &begin) else {
+            return Ok(None);
+        };
+        let Some(first) = begin.get(..end).and_then(Self::parse) else {
+            return Ok(None);
+        };
+        let mut head = first.head;
+        let size = file.size()?;
+        let tail = read(size.saturating_sub(MAX_LINE as u64).max(end as u64))?;
+        let mut lines = tail.split(|byte| *byte == b'\n');
+        // What comes before the first line end is cut; what follows the last one is torn, or nothing.
+        lines.next();
+        lines.next_back();
+        for line in lines {
+            if let Some(line) = Line::parse(line, first.version) {
+                head.uid_next = head.uid_next.max(u64::from(line.uid.value()) + 1);
+            }
+        }
+        Ok(Some(head))
+    }
+}
+
+/// A message's line.
+struct Line<'a> {
+    uid: Uid,
+    extensions: &'a [u8],
+    base: &'a [u8],
+    /// Whether it says what it would if we wrote it.
+    is_sound: bool,
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a [u8], version: u8) -> Option<Self> {
+        let at = memchr::memchr(b' ', line)?;
+        let (uid, rest) = line.split_at_checked(at)?;
+        let digits = uid.iter().all(u8::is_ascii_digit);
+        let uid: u32 = std::str::from_utf8(uid)
+            .ok()
+            .filter(|_| digits)?
+            .parse()
+            .ok()?;
+        // Dovecot takes the highest number for a mistake.
+        let uid = Uid::new(uid).filter(|_| uid < u32::MAX)?;
+        let rest = rest.trim_ascii_start();
+        let (extensions, name) = if version == 1 {
+            (&b""[..], rest)
+        } else {
+            let at = match rest.first()? {
+                b':' => 0,
+                _ => memchr::memmem::find(rest, b" :")? + 1,
+            };
+            let (extensions, name) = rest.split_at_checked(at)?;
+            (extensions.trim_ascii_end(), name.get(1..)?)
+        };
+        let base = FileName::parse(name)?.base();
+        // Dovecot removes fields that are none.
+        let is_sound = base.len() == name.len()
+            && extensions.split(|byte| *byte == b' ').all(|field| {
+                extensions.is_empty() || field.first().is_some_and(u8::is_ascii_uppercase)
+            });
+        Some(Self {
+            uid,
+            extensions,
+            base,
+            is_sound,
+        })
+    }
+}
+
+impl UidList {
+    /// Its path in the folder `dir`.
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join(NAME)
+    }
+
+    /// Reads the file of the folder `dir`: `None` when it is missing or makes no sense.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(disk: &Disk, dir: &Path) -> io::Result<Option<Self>> {
+        match disk.read(&Self::path(dir)) {
+            Ok(bytes) => Ok(Self::decode(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Of the file's bytes: `None` when its first line makes no sense. Lines that make none are
+    /// passed over.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let First {
+            mut head,
+            version,
+            mut is_sound,
+        } = Head::parse(lines.next()?)?;
+        // What follows the last line end is torn, or nothing.
+        is_sound &= lines.next_back()?.is_empty();
+        let mut files = Files::default();
+        for line in lines {
+            let line = Line::parse(line, version);
+            is_sound &= line.is_some_and(|line| {
+                line.is_sound & files.push(line.uid, line.extensions, line.base)
+            });
+        }
+        let past_last = files.last().map_or(1, |uid| u64::from(uid.value()) + 1);
+        head.uid_next = head.uid_next.max(past_last);
+        Some(Self {
+            head,
+            files,
+            is_sound,
+        })
+    }
+
+    /// The file's bytes, for a folder with this GUID.
+    pub fn encode(&self, guid: Guid) -> Vec<u8> {
+        let past_last = self
+            .files
+            .last()
+            .map_or(1, |uid| u64::from(uid.value()) + 1);
+        let mut bytes = self.head.encode(guid, self.head.uid_next.max(past_last));
+        for file in self.files.iter() {
+            Self::push_line(&mut bytes, file.uid(), file.extensions(), file.base());
+        }
+        bytes
+    }
+
+    /// Appends a message's line to `bytes`.
+    pub fn push_line(bytes: &mut Vec<u8>, uid: Uid, extensions: &[u8], base: &[u8]) {
+        // Writing to a Vec cannot fail.
+        let _ = write!(bytes, "{uid} ");
+        if !extensions.is_empty() {
+            bytes.extend_from_slice(extensions);
+            bytes.push(b' ');
+        }
+        bytes.push(b':');
+        bytes.extend_from_slice(base);
+        bytes.push(b'\n');
+    }
+
+    /// Writes the file of the folder `dir`, durable only with what is synced later.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one stays.
+    pub fn write_unsynced(&self, disk: &Disk, dir: &Path, guid: Guid) -> io::Result<()> {
+        disk.write_unsynced(&Self::path(dir), &self.encode(guid))
+    }
+
+    /// Appends lines to the sound file of the folder `dir`, durable only with what is synced later.
+    ///
+    /// # Errors
+    /// When they cannot be written: the file may not be sound any more.
+    pub fn append(disk: &Disk, dir: &Path, lines: &[u8]) -> io::Result<()> {
+        disk.append(&Self::path(dir))?.write_all(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DOVECOT: &str = "3 V1795222456 N3 Gaf62d10db6eb006b255c000083ecc375\n\
+        1 :1795222454.M315376P23599.vm,S=17,W=20\n\
+        2 G51e4ba119ec1006b706e00083ecc375f W22 :msg.2\n\
+        9 P :1795222454.M338775P23605.vm,S=20,W=20\n";
+
+    fn guid() -> Guid {
+        Guid::parse("af62d10db6eb006b255c000083ecc375").unwrap()
+    }
+
+    #[test]
+    fn a_file_that_dovecot_wrote_is_read_and_written_alike() {
+        let list = UidList::decode(DOVECOT.as_bytes()).unwrap();
+        assert!(list.is_sound);
+        assert_eq!(list.head.uid_validity.value(), 1_795_222_456);
+        assert_eq!((list.head.uid_next, list.head.guid), (10, Some(guid())));
+        let uids: Vec<u32> = list.files.iter().map(|file| file.uid().value()).collect();
+        assert_eq!(uids, [1, 2, 9]);
+        assert_eq!(
+            list.files
+                .get(Uid::new(2).unwrap())
+                .unwrap()
+                .extension(b'W'),
+            Some(&b"22"[..])
+        );
+        let written = String::from_utf8(list.encode(guid())).unwrap();
+        assert_eq!(written, DOVECOT.replace("N3", "N10"));
+    }
+
+    #[test]
+    fn version_1_is_read_and_written_as_3() {
+        let list = UidList::decode(b"1 17 4\n1 1.M2.h,S=3\n3 msg.9\n").unwrap();
+        assert!(!list.is_sound);
+        assert_eq!((list.head.uid_next, list.head.guid), (4, None));
+        let written = list.encode(guid());
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            format!("3 V17 N4 G{}\n1 :1.M2.h,S=3\n3 :msg.9\n", guid())
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_kept() {
+        let text = format!("3 V1 N5 G{} P2 Xabc\n4 Zx W1 :a b\n", guid());
+        let list = UidList::decode(text.as_bytes()).unwrap();
+        assert!(list.is_sound);
+        assert_eq!(list.encode(guid()), text.as_bytes());
+    }
+
+    #[test]
+    fn damaged_lines_are_passed_over() {
+        let good = format!("3 V7 N1 G{}\n1 :a\n5 :b\n", guid());
+        for bad in [
+            "x\n",
+            "0 :c\n",
+            "4294967295 :c\n",
+            "4294967296 :c\n",
+            "6 c\n",
+            "6 :\n",
+            "6\n",
+            "3 :c\n",
+            "6 :a/b\n",
+            "+6 :c\n",
+            "6 x :c\n",
+            "7 :c",
+            "6 Gx :c:2,S\n",
+            "\n",
+        ] {
+            let text = format!("{good}{bad}");
+            let list = UidList::decode(text.as_bytes()).unwrap();
+            assert!(!list.is_sound, "{bad:?}");
+            let bases: Vec<_> = list.files.iter().take(2).map(|file| file.base()).collect();
+            assert_eq!(bases, [b"a", b"b"], "{bad:?}");
+            assert!(UidList::decode(&list.encode(guid())).unwrap().files.len() >= 2);
+        }
+        for bad in [
+            "",
+            "3 V7 N1",
+            "3\n",
+            "2 V1 N1\n",
+            "3 V0 N1\n",
+            "3 N1\n",
+            "1 0 1\n",
+            "1 5\n",
+            "V1\n",
+        ] {
+            assert!(UidList::decode(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+        for unsound in ["3 V7 N0 G0\n", "3 V7\n", "3 V7 N3\n"] {
+            assert!(
+                !UidList::decode(unsound.as_bytes()).unwrap().is_sound,
+                "{unsound:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn head_alone_says_what_the_whole_file_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        let head = || Head::read(&disk, dir.path()).unwrap();
+        assert_eq!(head(), None);
+        let mut text = DOVECOT.to_owned();
+        for lines in [0, 1, 50, 500] {
+            for n in 0..lines {
+                let last = UidList::decode(text.as_bytes()).unwrap().head.uid_next;
+                text.push_str(&format!("{} :{n}.M{n}P{n}.host,S=1,W=1\n", last + 2));
+            }
+            for tail in ["", "99999 :torn"] {
+                std::fs::write(dir.path().join(NAME), format!("{text}{tail}")).unwrap();
+                assert_eq!(
+                    head(),
+                    UidList::decode(text.as_bytes()).map(|list| list.head)
+                );
+            }
+        }
+        for text in ["", "no line end", "4 V1\n"] {
+            std::fs::write(dir.path().join(NAME), text).unwrap();
+            assert_eq!(head(), None);
+        }
+    }
+
+    #[test]
+    fn lines_are_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(NAME), DOVECOT).unwrap();
+        let mut lines = Vec::new();
+        UidList::push_line(&mut lines, Uid::new(10).unwrap(), b"", b"x");
+        UidList::push_line(&mut lines, Uid::new(12).unwrap(), b"G1 W2", b"y");
+        UidList::append(&Disk::real(), dir.path(), &lines).unwrap();
+        let written = std::fs::read_to_string(dir.path().join(NAME)).unwrap();
+        assert_eq!(written, format!("{DOVECOT}10 :x\n12 G1 W2 :y\n"));
+        assert!(
+            UidList::read(&Disk::real(), dir.path())
+                .unwrap()
+                .unwrap()
+                .is_sound
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            validity in 1u32.., next in 1u32..,
+            messages in prop::collection::btree_map(1u32..u32::MAX, ("[A-Z][0-9a-z]{0,9}( [A-Z]x){0,2}|", "[0-9a-z,= ]{0,9}[0-9a-z]"), 0..20),
+        ) {
+            let mut files = Files::default();
+            for (uid, (extensions, base)) in &messages {
+                prop_assert!(files.push(Uid::new(*uid).unwrap(), extensions.as_bytes(), base.as_bytes()));
+            }
+            let uid_validity = UidValidity::new(validity).unwrap();
+            let head = Head { uid_validity, uid_next: u64::from(next), guid: Some(guid()), other: Vec::new() };
+            let list = UidList { head, files, is_sound: true };
+            let bytes = list.encode(guid());
+            let read = UidList::decode(&bytes).unwrap();
+            prop_assert!(read.is_sound);
+            prop_assert_eq!(read.encode(guid()), bytes);
+            prop_assert_eq!(read.files.len(), messages.len());
+            for (file, (uid, (extensions, base))) in read.files.iter().zip(&messages) {
+                prop_assert_eq!(file.uid().value(), *uid);
+                prop_assert_eq!((file.extensions(), file.base()), (extensions.as_bytes(), base.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_as_they_are_written(head in "3 V[0-9]{1,2} N[0-9]|1 1 [1-9]|", rest in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = head.into_bytes();
+            bytes.extend_from_slice(&rest);
+            if let Some(list) = UidList::decode(&bytes) {
+                let written = list.encode(guid());
+                let again = UidList::decode(&written).unwrap();
+                prop_assert_eq!(again.files.len(), list.files.len());
+                prop_assert_eq!(again.encode(guid()), written);
+            }
+        }
+    }
+}

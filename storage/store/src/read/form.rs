@@ -1,0 +1,98 @@
+//! In which form a message's octets lie in its file.
+
+use std::{
+    borrow::Borrow,
+    io::{self, Read},
+};
+
+use facteur_compression::{Decompressor, Method};
+use facteur_disk::DiskFile;
+use facteur_sdbox::{MessageFile, Metadata};
+
+/// How the octets are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As they are.
+    Plain,
+    /// Compressed, and how many they are when not.
+    Compressed(Method, u64),
+}
+
+impl Form {
+    /// Of a message whose RFC822.SIZE is `size`: the metadata behind it is read only when its first
+    /// bytes leave a doubt.
+    ///
+    /// # Errors
+    /// As `read(2)`; [`io::ErrorKind::InvalidData`] for a compression that is not known.
+    pub(crate) fn of(message: &MessageFile, size: u64) -> io::Result<Self> {
+        if message.looks.is_none() && message.stored_size == size {
+            return Ok(Self::Plain);
+        }
+        Self::by(message, &message.metadata()?)
+    }
+
+    /// The same when the metadata was read already.
+    pub(crate) fn by(message: &MessageFile, metadata: &Metadata) -> io::Result<Self> {
+        let stored = message.stored_size;
+        match (message.looks, metadata.plain_size) {
+            (None, Some(plain)) if plain != stored => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the message is compressed in an unknown way",
+            )),
+            (None, _) => Ok(Self::Plain),
+            // We say so of a plain message that only looks compressed.
+            (Some(_), Some(plain)) if plain == stored => Ok(Self::Plain),
+            (Some(method), Some(plain)) => Ok(Self::Compressed(method, plain)),
+            // Dovecot does not say the plain size when it happens to be the compressed one.
+            (Some(method), None) => Ok(match decompresses(message, method, stored)? {
+                true => Self::Compressed(method, stored),
+                false => Self::Plain,
+            }),
+        }
+    }
+}
+
+/// Whether a message is compressed and `size` octets long when not.
+fn decompresses(message: &MessageFile, method: Method, size: u64) -> io::Result<bool> {
+    let mut plain = Decompressor::new(method, Stored::of(message), size)?;
+    match io::copy(&mut plain, &mut io::sink()) {
+        Ok(read) => Ok(read == size),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The octets as they lie in the file.
+#[derive(Debug)]
+pub(crate) struct Stored<F> {
+    file: F,
+    at: u64,
+    end: u64,
+}
+
+impl<'m> Stored<&'m DiskFile> {
+    pub(crate) fn of(message: &'m MessageFile) -> Self {
+        Self::new(&message.file, message.offset, message.stored_size)
+    }
+}
+
+impl<F> Stored<F> {
+    pub(crate) fn new(file: F, offset: u64, size: u64) -> Self {
+        Self {
+            file,
+            at: offset,
+            end: offset.saturating_add(size),
+        }
+    }
+}
+
+impl<F: Borrow<DiskFile>> Read for Stored<F> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_sub(self.at);
+        let most = usize::try_from(left).map_or(out.len(), |left| left.min(out.len()));
+        let space = out.get_mut(..most).unwrap_or_default();
+        let read = self.file.borrow().read_at(space, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,16 @@
+//! The whole server crashes, again and again, at chosen calls to the kernel, and must keep every
+//! promise.
+//!
+//! [`Campaign`] runs the server on a [`crate::Forgetful`] disk: five clients do everything that changes
+//! anything ([`work`]), the server is killed before a chosen call, of the process alone or of the
+//! whole machine, starts again, and everything is compared with what clients were told
+//! ([`ledger`], [`check`]). Then the next one, on what the last one left.
+
+mod campaign;
+mod check;
+mod client;
+mod ledger;
+mod view;
+mod work;
+
+pub use campaign::{Campaign, Crash};
