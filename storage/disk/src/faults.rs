@@ -1,83 +1,118 @@
-//! Faults for tests: fail one call, or die before it.
+//! Faults for tests: fail some calls, or die before one.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-/// When a fault strikes, and what was called so far.
+/// Which calls a fault strikes.
+#[derive(Debug)]
+pub(crate) enum When {
+    /// By their number, from 0.
+    Calls(BTreeSet<u64>),
+    /// By their name, and how many of that name came before.
+    Nth(&'static str, u64),
+}
+
+/// When faults strike, and what was called so far.
 #[derive(Debug)]
 pub struct Faults {
-    at: u64,
+    when: When,
     kind: io::ErrorKind,
     fatal: bool,
     calls: AtomicU64,
-    log: Mutex<Vec<&'static str>>,
+    struck: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    log: Vec<&'static str>,
+    counts: BTreeMap<&'static str, u64>,
+    /// Names that fail until they are healed.
+    broken: BTreeMap<&'static str, io::ErrorKind>,
+}
+
+/// A fault that struck.
+pub(crate) struct Strike {
+    pub(crate) error: io::Error,
+    /// The process died with this very call.
+    pub(crate) died: bool,
 }
 
 impl Faults {
-    pub(crate) fn failing(at: u64, kind: io::ErrorKind) -> Self {
+    pub(crate) fn new(when: When, kind: io::ErrorKind, fatal: bool) -> Self {
         Self {
-            at,
+            when,
             kind,
-            fatal: false,
+            fatal,
             calls: AtomicU64::new(0),
-            log: Mutex::default(),
+            struck: AtomicBool::new(false),
+            seen: Mutex::default(),
         }
     }
 
-    pub(crate) fn crashing(at: u64) -> Self {
-        Self {
-            fatal: true,
-            ..Self::failing(at, io::ErrorKind::Other)
-        }
-    }
-
-    /// How many calls were made, the struck one included.
+    /// How many calls were made, struck ones included.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Whether the fault struck.
+    /// Whether any fault struck.
     pub fn struck(&self) -> bool {
-        self.calls() > self.at
+        self.struck.load(Ordering::SeqCst)
     }
 
     /// The names of the calls made so far, in order.
     pub fn log(&self) -> Vec<&'static str> {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.seen().log.clone()
     }
 
-    /// What [`Faults::calls`] is right after the process died.
-    pub(crate) fn first_fatal_call(&self) -> u64 {
-        self.at.saturating_add(1)
+    /// How often each name was called so far.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.seen().counts.clone()
     }
 
-    /// Whether the process counts as dead.
-    pub(crate) fn dead(&self) -> bool {
-        self.fatal && self.struck()
+    /// From now on every call of this name fails with `kind`.
+    pub fn break_point(&self, name: &'static str, kind: io::ErrorKind) {
+        self.seen().broken.insert(name, kind);
     }
 
-    pub(crate) fn strike(&self, name: &'static str) -> io::Result<()> {
+    /// Takes back every [`Faults::break_point`].
+    pub fn heal(&self) {
+        self.seen().broken.clear();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn strike(&self, name: &'static str) -> Result<(), Strike> {
+        let mut seen = self.seen();
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(name);
-        let hit = if self.fatal {
-            call >= self.at
-        } else {
-            call == self.at
+        seen.log.push(name);
+        let count = seen.counts.entry(name).or_default();
+        let nth = *count;
+        *count += 1;
+        let mut kind = seen.broken.get(name).copied();
+        let chosen = match &self.when {
+            When::Calls(calls) => calls.contains(&call),
+            When::Nth(struck, which) => *struck == name && *which == nth,
         };
-        if hit {
-            return Err(io::Error::new(self.kind, format!("injected into {name}")));
+        let dead = self.fatal && self.struck();
+        if chosen || dead {
+            kind = Some(self.kind);
         }
-        Ok(())
+        let Some(kind) = kind else {
+            return Ok(());
+        };
+        self.struck.store(true, Ordering::SeqCst);
+        Err(Strike {
+            error: io::Error::new(kind, format!("injected into {name}")),
+            died: self.fatal && chosen && !dead,
+        })
     }
 }

@@ -187,10 +187,7 @@ impl DiskFile {
     /// # Errors
     /// As `pwrite(2)`.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Err(fault) = self.disk.point("write") {
-            self.tear(bytes, Some(offset));
-            return Err(fault);
-        }
+        self.strike_write(bytes, Some(offset))?;
         self.file.write_all_at(bytes, offset)
     }
 
@@ -256,21 +253,19 @@ impl DiskFile {
         &self.file
     }
 
-    /// What a kill in the middle of a write leaves.
-    fn tear(&self, bytes: &[u8], offset: Option<u64>) {
-        let died_now = self
-            .disk
-            .faults
-            .as_ref()
-            .is_some_and(|faults| faults.dead() && faults.calls() == faults.first_fatal_call());
-        if !died_now {
-            return;
-        }
-        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
-        let _ = match offset {
-            Some(offset) => self.file.write_all_at(half, offset),
-            None => (&self.file).write_all(half),
+    /// Meets a fault before writing `bytes`; a kill may leave half of them.
+    fn strike_write(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<()> {
+        let Err(strike) = self.disk.strike("write") else {
+            return Ok(());
         };
+        if strike.died {
+            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            let _ = match offset {
+                Some(offset) => self.file.write_all_at(half, offset),
+                None => (&self.file).write_all(half),
+            };
+        }
+        Err(strike.error)
     }
 }
 
@@ -283,18 +278,12 @@ impl Read for DiskFile {
 
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Err(fault) = self.disk.point("write") {
-            self.tear(bytes, None);
-            return Err(fault);
-        }
+        self.strike_write(bytes, None)?;
         self.file.write(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        if let Err(fault) = self.disk.point("write") {
-            self.tear(slices.first().map(|s| &**s).unwrap_or_default(), None);
-            return Err(fault);
-        }
+        self.strike_write(slices.first().map(|s| &**s).unwrap_or_default(), None)?;
         self.file.write_vectored(slices)
     }
 

@@ -18,6 +18,8 @@ pub use names::{Entry, EntryKind, Lock};
 
 use std::{io, sync::Arc};
 
+use crate::faults::{Strike, When};
+
 /// Access to the file system. Clones are cheap and share the same faults.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
@@ -32,13 +34,29 @@ impl Disk {
 
     /// For tests: a disk whose `call`-th call (from 0) fails with `kind`, and no other.
     pub fn failing(call: u64, kind: io::ErrorKind) -> (Self, Arc<Faults>) {
-        Self::with(Faults::failing(call, kind))
+        Self::failing_calls([call], kind)
+    }
+
+    /// For tests: a disk whose calls with these numbers (from 0) fail with `kind`, and no others.
+    pub fn failing_calls(
+        calls: impl IntoIterator<Item = u64>,
+        kind: io::ErrorKind,
+    ) -> (Self, Arc<Faults>) {
+        let when = When::Calls(calls.into_iter().collect());
+        Self::with(Faults::new(when, kind, false))
     }
 
     /// For tests: a disk on which the process is killed just before call `call` (from 0): that call
     /// and all later ones do nothing and fail. A write that is killed may leave its first half.
     pub fn crashing(call: u64) -> (Self, Arc<Faults>) {
-        Self::with(Faults::crashing(call))
+        let when = When::Calls([call].into());
+        Self::with(Faults::new(when, io::ErrorKind::Other, true))
+    }
+
+    /// For tests: as [`Disk::crashing`], at the `nth` call (from 0) of those named `name`.
+    pub fn crashing_at(name: &'static str, nth: u64) -> (Self, Arc<Faults>) {
+        let when = When::Nth(name, nth);
+        Self::with(Faults::new(when, io::ErrorKind::Other, true))
     }
 
     fn with(faults: Faults) -> (Self, Arc<Faults>) {
@@ -56,6 +74,11 @@ impl Disk {
     /// Only the injected fault.
     #[inline]
     pub fn point(&self, name: &'static str) -> io::Result<()> {
+        self.strike(name).map_err(|strike| strike.error)
+    }
+
+    #[inline]
+    fn strike(&self, name: &'static str) -> Result<(), Strike> {
         match &self.faults {
             None => Ok(()),
             Some(faults) => faults.strike(name),

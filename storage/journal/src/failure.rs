@@ -40,7 +40,7 @@ impl Inner {
         state.syncing = false;
         let result = match made {
             Ok(active) => {
-                state.install(active);
+                state.install(active, true);
                 state.failure = None;
                 let next = state.next;
                 state.written = next;

@@ -282,7 +282,7 @@ impl Inner {
         .and_then(|active| active.write_header().map(|()| active));
         state = self.lock();
         match made {
-            Ok(active) => state.install(active),
+            Ok(active) => state.install(active, false),
             Err(error) => {
                 self.give_up(&mut state, number);
                 state.broken.get_or_insert(error);
@@ -293,7 +293,12 @@ impl Inner {
 
     /// The number of a file to write a segment to, and whether it exists.
     pub(crate) fn file_for_segment(&self, state: &mut Guard<'_>) -> (u64, bool) {
-        match state.spares.pop() {
+        let spare = if state.visitors == 0 {
+            state.spares.pop()
+        } else {
+            None
+        };
+        match spare {
             Some(Spare { number, .. }) => (number, true),
             None => {
                 state.next_number += 1;

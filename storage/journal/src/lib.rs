@@ -39,10 +39,12 @@ mod scan;
 mod segment;
 mod space;
 mod state;
+mod visit;
 
 pub use error::JournalError;
 pub use record::MAX_RECORD;
 pub use recovered::{Damage, Records, Recovered};
+pub use visit::Progress;
 
 use std::{
     fmt,

@@ -231,7 +231,7 @@ impl Journal {
             torn: chain.torn,
             damage: chain.damage.clone(),
         };
-        let (state, removed) = first_state(&files, &chain, recovered.clean);
+        let (state, removed) = first_state(&files, &chain, recovered.clean, options.segment_size);
         let inner = Inner {
             disk,
             options,
@@ -285,7 +285,7 @@ fn set_aside(disk: &Disk, files: &Files) -> Vec<PathBuf> {
 }
 
 /// The state before the first segment of this process, and files to remove.
-fn first_state(files: &Files, chain: &Chain, clean: bool) -> (State, Vec<u64>) {
+fn first_state(files: &Files, chain: &Chain, clean: bool, segment_size: u64) -> (State, Vec<u64>) {
     let end = chain.links.first().map_or(FIRST, |newest| newest.end);
     let start = if clean { end } else { end.saturating_add(JUMP) };
     let mut state = State::default();
@@ -305,6 +305,7 @@ fn first_state(files: &Files, chain: &Chain, clean: bool) -> (State, Vec<u64>) {
                 end: link.end,
                 generation: header.generation,
                 size: link.file.size,
+                runs: link.runs.clone(),
             });
         }
     }
@@ -312,17 +313,12 @@ fn first_state(files: &Files, chain: &Chain, clean: bool) -> (State, Vec<u64>) {
         number: file.number,
         size: file.size,
     });
-    let mut removed = Vec::new();
     for spare in unused.chain(files.blank.iter().copied()) {
-        if state.finished.iter().any(|one| one.number == spare.number) {
-            continue;
-        }
-        if state.spares.len() < crate::space::SPARES_MOST {
+        if state.finished.iter().all(|one| one.number != spare.number) {
             state.spares.push(spare);
-        } else {
-            removed.push(spare.number);
         }
     }
+    let removed = state.superfluous(segment_size);
     state.failure = Some(Failure {
         cause: Arc::new(io::Error::other("no segment was begun")),
         carry: Arc::default(),

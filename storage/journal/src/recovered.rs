@@ -68,23 +68,29 @@ impl Recovered {
 
     /// The records, in order, read from the files one by one. Read them before they are cut.
     pub fn records(&self) -> Records<'_> {
-        Records {
-            recovered: self,
-            next: 0,
-            open: None,
-        }
+        Records::new(&self.disk, self.codec, &self.pieces)
     }
 }
 
-/// Reads the records of [`Recovered`].
+/// Reads records one by one.
 #[derive(Debug)]
 pub struct Records<'a> {
-    recovered: &'a Recovered,
-    next: usize,
+    disk: &'a Disk,
+    codec: Codec,
+    pieces: std::slice::Iter<'a, Piece>,
     open: Option<(&'a Path, Reader, u64, u64)>,
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
+    pub(crate) fn new(disk: &'a Disk, codec: Codec, pieces: &'a [Piece]) -> Self {
+        Self {
+            disk,
+            codec,
+            pieces: pieces.iter(),
+            open: None,
+        }
+    }
+
     /// The next record, with where it begins; `None` after the last.
     ///
     /// # Errors
@@ -92,11 +98,10 @@ impl Records<'_> {
     pub fn read(&mut self) -> Result<Option<(Lsn, &[u8])>, JournalError> {
         loop {
             let Some((path, reader, at, to)) = self.open.as_mut() else {
-                let Some(piece) = self.recovered.pieces.get(self.next) else {
+                let Some(piece) = self.pieces.next() else {
                     return Ok(None);
                 };
-                self.next += 1;
-                let reader = self.recovered.disk.open(&piece.path);
+                let reader = self.disk.open(&piece.path);
                 let reader = reader.and_then(|file| Reader::new(file, piece.start));
                 let reader = reader.map_err(|error| JournalError::read(&piece.path, error))?;
                 self.open = Some((&piece.path, reader, piece.from, piece.to));
@@ -106,7 +111,7 @@ impl Records<'_> {
                 self.open = None;
                 continue;
             }
-            let found = reader.record(self.recovered.codec, *at);
+            let found = reader.record(self.codec, *at);
             let found = found.and_then(|head| {
                 head.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it has changed"))
             });

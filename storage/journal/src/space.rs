@@ -2,9 +2,6 @@
 
 use crate::{Fsync, Inner, Journal, JournalError, Lsn, segment, state::Spare};
 
-/// Files kept to be overwritten.
-pub(crate) const SPARES_MOST: usize = 4;
-
 impl Journal {
     /// Says that no record before `before` is needed any more. Whole segments before it are given
     /// back: their records never come back, not even after a power loss.
@@ -34,22 +31,17 @@ impl Journal {
         state.begin_group();
         // The mark of this group names the cut. Only once it is durable may a file be overwritten.
         let mut state = inner.sync_all(state)?;
-        let mut removed = Vec::new();
         while let Some(first) = state.finished.front()
             && first.end <= boundary
         {
-            let usual = segment::BLOCK + inner.options.segment_size.saturating_mul(2);
             let spare = Spare {
                 number: first.number,
                 size: first.size,
             };
-            if state.spares.len() < SPARES_MOST && spare.size <= usual {
-                state.spares.push(spare);
-            } else {
-                removed.push(spare.number);
-            }
+            state.spares.push(spare);
             state.finished.pop_front();
         }
+        let removed = state.superfluous(inner.options.segment_size);
         drop(state);
         inner.remove(&removed);
         Ok(())

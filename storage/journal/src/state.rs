@@ -10,7 +10,7 @@ use std::{
 use crate::{
     JournalError, Lsn, Ticket,
     record::{Codec, Head, Kind, MARK, Mark},
-    segment::{Active, Header},
+    segment::{Active, BLOCK, Header},
 };
 
 /// Between two tries of a fresh segment after a failure.
@@ -19,6 +19,9 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 /// Unsynced bytes kept in memory at which whoever writes also syncs.
 pub(crate) const UNSYNCED_MOST: u64 = 32 << 20;
 
+/// Files kept to be overwritten.
+const SPARES_MOST: usize = 4;
+
 /// A larger buffer is not kept for the next group.
 const BUFFER_MOST: usize = 4 << 20;
 
@@ -26,13 +29,16 @@ const BUFFER_MOST: usize = 4 << 20;
 const LOST_MOST: usize = 4096;
 
 /// A segment that is no longer written to and still needed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Finished {
     pub(crate) number: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) generation: u64,
+    /// Length of the file; `u64::MAX` for one that failed and must not be used again.
     pub(crate) size: u64,
+    /// Where its undamaged records are.
+    pub(crate) runs: Vec<(u64, u64)>,
 }
 
 /// A file whose content nobody needs.
@@ -76,7 +82,9 @@ pub(crate) struct State {
     /// Oldest first, without the one that is written to.
     pub(crate) finished: VecDeque<Finished>,
     pub(crate) active: Option<Arc<Active>>,
+    /// Not more than a few, but while somebody visits the log.
     pub(crate) spares: Vec<Spare>,
+    pub(crate) visitors: usize,
     pub(crate) next_number: u64,
     pub(crate) generation: u64,
     /// A call failed; judged once nobody writes or syncs any more.
@@ -286,7 +294,7 @@ impl State {
     }
 
     /// `fresh` takes the place of the active segment, which ends where `fresh` begins.
-    pub(crate) fn install(&mut self, fresh: Active) {
+    pub(crate) fn install(&mut self, fresh: Active, failed: bool) {
         let start = fresh.header.start;
         if let Some(old) = self.active.replace(Arc::new(fresh)) {
             self.finished.push_back(Finished {
@@ -294,9 +302,30 @@ impl State {
                 start: old.header.start,
                 end: start,
                 generation: old.header.generation,
-                size: old.allocated(),
+                size: if failed { u64::MAX } else { old.allocated() },
+                runs: vec![(old.header.start, start)],
             });
         }
+    }
+
+    /// Files that are neither needed nor wanted as spares; the caller removes them.
+    pub(crate) fn superfluous(&mut self, segment_size: u64) -> Vec<u64> {
+        if self.visitors > 0 {
+            return Vec::new();
+        }
+        let usual = BLOCK.saturating_add(segment_size.saturating_mul(2));
+        let mut kept = 0;
+        let mut removed = Vec::new();
+        self.spares.retain(|spare| {
+            let keep = spare.size <= usual && kept < SPARES_MOST;
+            if keep {
+                kept += 1;
+            } else {
+                removed.push(spare.number);
+            }
+            keep
+        });
+        removed
     }
 
     /// The first position that is still needed when everything before `before` is not.
