@@ -102,6 +102,7 @@ impl<'a> Outbox<'a> {
             keywords,
             internal_date: InternalDate::from_unix(self.message.now),
             delivery,
+            repeated: self.recipient.repeated,
             quota: QuotaCheck::Ignore,
         });
     }

@@ -23,6 +23,7 @@ fn main() -> Outcome {
         state: dir.join("state"),
         auto_folders: Vec::new(),
         staging_memory: 128 * 1024,
+        ..Options::default()
     })?;
     let spec = |number: usize| AccountSpec {
         id: AccountId::new(&format!("user{number}@example.test")),
@@ -48,6 +49,7 @@ fn main() -> Outcome {
             keywords: Vec::new(),
             internal_date: InternalDate::from_unix(1_600_000_000),
             delivery: Guid::random()?,
+            repeated: false,
             quota: QuotaCheck::Ignore,
         };
         store.commit(Batch {

@@ -97,8 +97,9 @@ fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
     let at = log.journal.rotate()?;
     if log.since().spool_unsettled {
         let mut replay = Replay::new(&shared.disk, log, Some(&shared.spool), How::default());
-        log.journal.visit(&mut |lsn, bytes| {
+        log.journal.visit(|lsn, bytes| {
             replay.record(lsn, bytes, Scope::Spool);
+            Ok::<_, StoreError>(())
         })?;
         log.since().spool_unsettled = replay.spool_unsettled;
     }
@@ -126,19 +127,11 @@ fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<(), StoreError> 
     // Nobody adds to these accounts meanwhile: old and new would change places.
     let _quiet = log.quiet();
     let until = log.journal.rotate()?;
-    let mut failed = None;
-    log.journal.visit(&mut |lsn, bytes| {
-        if lsn >= until || failed.is_some() {
-            return;
-        }
-        if let Err(error) = carry_one(log, bytes, &accounts, spool) {
-            failed = Some(error);
-        }
+    log.journal.visit(|lsn, bytes| match lsn < until {
+        true => carry_one(log, bytes, &accounts, spool),
+        false => Ok(()),
     })?;
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(log.journal.sync()?),
-    }
+    Ok(log.journal.sync()?)
 }
 
 fn carry_one(

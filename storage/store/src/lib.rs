@@ -43,7 +43,7 @@ pub use body::{Body, StagedFile, Staging};
 pub use changes::Changes;
 pub use checkpoint::Checkpoints;
 pub use error::StoreError;
-pub use facteur_journal::Fsync;
+pub use facteur_journal::{Clock, Fsync};
 pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
 pub use read::{MessageReader, Readers};
 pub use recount::Recount;

@@ -1,9 +1,9 @@
 //! Opening an account: its folders, its index, and what an unclean end left between the two.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
@@ -15,7 +15,7 @@ use facteur_sdbox::{Identity, Layout, Subscriptions};
 use crate::{
     StoreError, adopt, folders,
     log::Log,
-    owner::{EPOCH, FORGOTTEN, Folder, Owner, State, UID_VALIDITY},
+    owner::{FORGOTTEN, Folder, Owner, START, State, UID_VALIDITY},
     reconcile, replay,
     shared::Shared,
     slot::{SESSION, Slot, index_path},
@@ -24,27 +24,40 @@ use crate::{
 
 /// Opens an account; makes its home and its folders when they are missing. An index that is damaged
 /// makes way for an empty one, which is filled from the files.
-pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
+///
+/// `settled`: changes were just done again, so that files may be left over.
+pub(crate) fn account(
+    shared: &Shared,
+    spec: &AccountSpec,
+    settled: bool,
+) -> Result<Owner, StoreError> {
     shared.disk.create_dir_all_durably(&spec.home)?;
     shared.touches(&spec.home)?;
-    match attempt(shared, spec) {
+    match attempt(shared, spec, settled) {
         Err(StoreError::Index(cause)) => {
             tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
             Index::remove(&shared.disk, &index_path(&Layout::new(&spec.home)))?;
-            attempt(shared, spec)
+            attempt(shared, spec, true)
         }
         result => result,
     }
 }
 
-fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
+fn attempt(
+    shared: &Shared,
+    spec: &AccountSpec,
+    settled: bool,
+) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
     let layout = Layout::new(&spec.home);
     let mut index = Index::open(disk, &index_path(&layout))?;
     let left = left(&index, &shared.log)?;
-    if left != Left::OpenHere {
-        remove_temporary(disk, layout.home())?;
-        remove_temporary(disk, &layout.home().join("sieve"))?;
+    let start = Start::of(&index, shared)?;
+    let going = shared.log.going(layout.home());
+    let tidy = settled || start.unclean || left == Left::Elsewhere;
+    if tidy {
+        remove_temporary(disk, layout.home(), &going)?;
+        remove_temporary(disk, &layout.home().join("sieve"), &going)?;
     }
     let mut state = State {
         folders: BTreeMap::new(),
@@ -57,12 +70,14 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
     };
     let adopted = read_folders(shared, &layout, spec, &index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
-    if left == Left::Elsewhere || !new.is_empty() {
-        let going = shared.log.going(layout.home());
-        for (name, folder) in &mut state.folders {
-            if left == Left::Elsewhere || new.contains(name) {
-                reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
-            }
+    for (name, folder) in &mut state.folders {
+        let look = left == Left::Elsewhere || new.contains(name);
+        if tidy || look {
+            remove_temporary(disk, &layout.mails(name), &going)?;
+            remove_temporary_files(disk, &layout.folder(name), &going)?;
+        }
+        if look {
+            reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
             if let Some(image) = adopted.get(name) {
                 adopt::take_over(&mut index, spec, folder, image)?;
             }
@@ -73,7 +88,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         // All that is there is known now.
         index.transaction(|t| t.set_fact(SESSION, "clean"))?;
     }
-    continue_modseqs(shared, &mut index, &mut state)?;
+    start.note(shared, &mut index, &mut state)?;
     make_auto_folders(shared, &layout, &mut index, &mut state)?;
     forget_deliveries(&mut index)?;
     for folder in state.folders.values_mut() {
@@ -97,7 +112,7 @@ enum Left {
 fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
     let noted = index.fact(SESSION)?;
     Ok(match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
-        Some(("open", journal)) if journal == log.id() => Left::OpenHere,
+        Some(("open", journal)) if journal == log.id().to_string() => Left::OpenHere,
         None if noted.as_deref() == Some("clean") => Left::Clean,
         // What an earlier version wrote when it had left the account in order.
         Some(("clean", _)) => Left::Clean,
@@ -105,27 +120,49 @@ fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
     })
 }
 
-/// After a machine may have lost flag changes that clients had seen: their MODSEQs are not given
-/// again.
-fn continue_modseqs(
-    shared: &Shared,
-    index: &mut Index,
-    state: &mut State,
-) -> Result<(), StoreError> {
-    if index.fact(EPOCH)?.as_deref() == Some(&*shared.epoch) {
-        return Ok(());
+/// What happened since the account was opened last.
+struct Start {
+    /// The machine may have lost flag changes that clients had seen.
+    loss: bool,
+    /// The process ended in the middle of something.
+    unclean: bool,
+}
+
+impl Start {
+    fn of(index: &Index, shared: &Shared) -> Result<Self, StoreError> {
+        let noted = index.fact(START)?;
+        let noted = noted.as_deref().and_then(|noted| noted.split_once(' '));
+        let (losses, ends) = noted.unwrap_or_default();
+        Ok(Self {
+            loss: losses != shared.start.losses.to_string(),
+            unclean: ends != shared.start.unclean_ends.to_string(),
+        })
     }
-    index.transaction(|transaction| {
-        for folder in state.folders.values_mut() {
-            let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
-            if folder.row.highest_modseq > ModSeq::new(1) && folder.row.highest_modseq < ceiling {
-                folder.row.highest_modseq = ceiling;
-                transaction.set_mailbox(&folder.row)?;
-            }
+
+    /// MODSEQs that may have been seen and lost are not given again.
+    fn note(
+        &self,
+        shared: &Shared,
+        index: &mut Index,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
+        if !self.loss && !self.unclean {
+            return Ok(());
         }
-        transaction.set_fact(EPOCH, &shared.epoch)
-    })?;
-    Ok(())
+        let now = format!("{} {}", shared.start.losses, shared.start.unclean_ends);
+        index.transaction(|transaction| {
+            for folder in state.folders.values_mut().filter(|_| self.loss) {
+                let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+                let used = folder.row.highest_modseq > ModSeq::new(1);
+                if used && folder.row.highest_modseq < ceiling {
+                    folder.row.highest_modseq = ceiling;
+                    transaction.set_mailbox(&folder.row)?;
+                }
+            }
+            transaction.set_fact(START, &now)
+        })?;
+        Ok(())
+    }
 }
 
 /// Deliveries are remembered so long, in seconds: longer than anything waits in a queue.
@@ -146,21 +183,46 @@ fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
 }
 
 /// Removes files under construction, and in the home mailboxes that were being deleted.
-fn remove_temporary(disk: &Disk, dir: &Path) -> Result<(), StoreError> {
-    let entries = match disk.read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        if entry.name.to_str().is_some_and(Layout::is_temporary) {
-            let path = dir.join(&entry.name);
-            match entry.kind {
-                EntryKind::Dir => disk.remove_dir_all(&path)?,
-                _ => disk.unlink(&path)?,
-            }
+fn remove_temporary(disk: &Disk, dir: &Path, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
+    for (path, kind) in temporary(disk, dir, going)? {
+        match kind {
+            EntryKind::Dir => disk.remove_dir_all(&path)?,
+            _ => disk.unlink(&path)?,
         }
     }
     Ok(())
+}
+
+/// The same, but for folders: beside a mailbox's messages they are mailboxes.
+fn remove_temporary_files(
+    disk: &Disk,
+    dir: &Path,
+    going: &HashSet<PathBuf>,
+) -> Result<(), StoreError> {
+    let found = temporary(disk, dir, going)?;
+    for (path, _) in found.iter().filter(|(_, kind)| *kind == EntryKind::File) {
+        disk.unlink(path)?;
+    }
+    Ok(())
+}
+
+fn temporary(
+    disk: &Disk,
+    dir: &Path,
+    going: &HashSet<PathBuf>,
+) -> Result<Vec<(PathBuf, EntryKind)>, StoreError> {
+    let entries = match disk.read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let temporary = entries
+        .into_iter()
+        .filter(|entry| entry.name.to_str().is_some_and(Layout::is_temporary))
+        .map(|entry| (dir.join(&entry.name), entry.kind));
+    // What waits for a checkpoint may still be needed.
+    Ok(temporary
+        .filter(|(path, _)| !going.contains(path))
+        .collect())
 }
 
 /// The highest UIDVALIDITY that the index knows of.

@@ -9,15 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use facteur_journal::{Journal, State as Fate, Ticket, Until};
-use facteur_model::AccountId;
+use facteur_journal::{Journal, Progress, Ticket, Until};
+use facteur_model::{AccountId, Guid};
 
 use crate::{StoreError, owner::Owner, record::Record};
 
 /// The journal, and what happened since the last checkpoint.
 pub(crate) struct Log {
     pub(crate) journal: Journal,
-    id: String,
+    id: Guid,
     /// Held from a record's append until what it says is done to files and memory, so that a
     /// checkpoint finds nothing half done.
     gate: RwLock<()>,
@@ -61,7 +61,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Log {
     pub(crate) fn new(journal: Journal, limit: u64) -> Self {
         Self {
-            id: journal.id().to_string(),
+            // It is 32 hexadecimal digits.
+            id: Guid::parse(&journal.id()).unwrap_or(Guid::from_bytes([0; 16])),
             journal,
             gate: RwLock::default(),
             since: Mutex::default(),
@@ -72,8 +73,8 @@ impl Log {
     }
 
     /// The journal's name.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    pub(crate) fn id(&self) -> Guid {
+        self.id
     }
 
     /// Lets a change begin once there is room for it; to be called without any account's lock.
@@ -147,8 +148,8 @@ impl Log {
     }
 
     /// What has become of a record.
-    pub(crate) fn fate(&self, ticket: Ticket) -> Fate {
-        self.journal.state(ticket)
+    pub(crate) fn progress(&self, ticket: Ticket) -> Progress {
+        self.journal.progress(ticket)
     }
 
     /// Notes an account that has rows to be written.
@@ -194,10 +195,11 @@ impl Log {
         self.folders.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The files below `home` that are still to go.
+    /// The files and folders below `home` that are still to go.
     pub(crate) fn going(&self, home: &Path) -> HashSet<PathBuf> {
         let since = self.since();
         let all = since.unlinks.iter().chain(&since.covered);
+        let all = all.chain(&since.graves);
         all.filter(|path| path.starts_with(home)).cloned().collect()
     }
 

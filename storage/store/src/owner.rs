@@ -24,7 +24,7 @@ use crate::{
     pending::Pending,
     record::Change,
     shared::Shared,
-    slot::{SESSION, Slot},
+    slot::{INCOMPLETE, SESSION, Slot},
     usage::Told,
     view::{Core, Wakes},
 };
@@ -171,6 +171,17 @@ impl Owner {
         tracing::error!(account = %self.id, %error, "files are not as they are remembered: the account is reopened");
         shared.log.unsettled(&self.id);
         self.broken.store(true, Ordering::Release);
+    }
+
+    /// Files are there that the index does not know: the account is reopened and they are taken over.
+    pub(crate) fn look_through<T>(
+        self: &Arc<Self>,
+        shared: &Shared,
+        error: &StoreError,
+    ) -> Result<T, StoreError> {
+        self.change(shared, |t| t.set_fact(SESSION, INCOMPLETE))?;
+        self.abandon(shared, error);
+        Err(reopened())
     }
 
     /// Sends the sessions of a broken owner away, and gives up its index.
@@ -349,8 +360,8 @@ fn reopened() -> StoreError {
     StoreError::Index("the account is reopened".to_owned())
 }
 
-/// The fact that says after which loss of the machine's the MODSEQs were made to go on.
-pub(crate) const EPOCH: &str = "epoch";
+/// The fact that says how often the store had ended in the middle when the account was opened.
+pub(crate) const START: &str = "start";
 /// The fact that says when old deliveries were forgotten last.
 pub(crate) const FORGOTTEN: &str = "deliveries_forgotten";
 /// The fact that keeps the highest UIDVALIDITY when its mailbox is deleted.

@@ -7,7 +7,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use facteur_index::MailboxRow;
-use facteur_journal::{State as Fate, Ticket};
+use facteur_journal::{Progress, Ticket};
 use facteur_model::UidSet;
 
 use crate::{
@@ -96,13 +96,13 @@ impl Owner {
         wakes: &mut Wakes,
     ) {
         while let Some(first) = state.pending.front() {
-            match shared.log.fate(first.ticket) {
-                Fate::Pending => break,
-                Fate::Failed => {
+            match shared.log.progress(first.ticket) {
+                Progress::Pending => break,
+                Progress::Failed => {
                     self.take_back(shared, state);
                     break;
                 }
-                Fate::Durable => {}
+                Progress::Durable => {}
             }
             let Some(pending) = state.pending.pop_front() else {
                 break;
@@ -126,7 +126,7 @@ impl Owner {
         wakes: &mut Wakes,
     ) -> Result<(), StoreError> {
         for (temporary, path) in &pending.files {
-            shared.disk.rename(temporary, path)?;
+            shared.disk.rename_new(temporary, path)?;
         }
         for show in pending.shows {
             let Ok(folder) = state.folder_of_mut(&show.core) else {
@@ -162,7 +162,7 @@ impl Owner {
     /// Takes back what could not be made durable: the numbers it got are not given again.
     fn take_back(&self, shared: &Shared, state: &mut State) {
         state.pending.retain(|pending| {
-            let failed = shared.log.fate(pending.ticket) == Fate::Failed;
+            let failed = shared.log.progress(pending.ticket) == Progress::Failed;
             if failed {
                 for (temporary, _) in &pending.files {
                     // Best effort: it is removed when the account is opened.

@@ -32,13 +32,10 @@ pub(crate) fn folder(
     folder: &mut Folder,
     going: &HashSet<PathBuf>,
 ) -> Result<(), StoreError> {
-    let (mut files, temporary) = layout.messages(disk, name)?;
+    let (mut files, _) = layout.messages(disk, name)?;
     let mails = layout.mails(name);
     // What was expunged stays until a checkpoint.
     files.retain(|uid| !going.contains(&mails.join(Layout::file_name(*uid))));
-    for path in temporary {
-        disk.unlink_if_there(&path)?;
-    }
     let before = folder.row;
     let mailbox = before.id;
     let rows = index.messages(mailbox)?;

@@ -15,7 +15,7 @@ use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_journal::Lsn;
 use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid};
-use facteur_sdbox::{Identity, Layout, Metadata, NewMessage, Source};
+use facteur_sdbox::{Identity, Layout, MessageFile, Metadata, NewMessage, Source};
 use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     folders::graves,
     log::Log,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
-    slot::{self, SESSION, index_path},
+    slot::{self, INCOMPLETE, SESSION, index_path},
 };
 
 /// Most accounts kept open meanwhile.
@@ -193,7 +193,7 @@ impl Home {
         let fresh = fresh || incomplete;
         if fresh {
             // What the journal has not is looked for in the files when the account is opened.
-            index.transaction(|t| t.set_fact(SESSION, "incomplete"))?;
+            index.transaction(|t| t.set_fact(SESSION, INCOMPLETE))?;
         }
         let applied = slot::applied(&index, log)?;
         let mut mailboxes = HashMap::new();
@@ -282,7 +282,7 @@ impl Home {
             return Ok(());
         };
         let path = dir.join(Layout::file_name(row.uid));
-        let there = disk.kind(&path)? == Some(EntryKind::File);
+        let there = keep_foreign(disk, &path, added.guid)?;
         match &added.content {
             Content::Inline { prefix, body } => {
                 if there && !rewrite {
@@ -341,6 +341,28 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// Whether the message is at `path`. Another program's file there is not written over: it gets
+/// another name.
+fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<bool, StoreError> {
+    if disk.kind(path)? != Some(EntryKind::File) {
+        return Ok(false);
+    }
+    let read = MessageFile::open(disk, path).and_then(|file| file.metadata());
+    let foreign = match read {
+        Ok(metadata) => metadata.guid != Some(guid),
+        // What the machine left of it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
+        Err(error) => return Err(error.into()),
+    };
+    if foreign {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".foreign");
+        tracing::error!(path = %path.display(), kept = %name.display(), "a file that is not this server's has a message's place and is renamed");
+        disk.rename(path, Path::new(&name))?;
+    }
+    Ok(!foreign)
 }
 
 /// Writes a message's file as it was.

@@ -21,6 +21,7 @@ use crate::{
     log::Log,
     owner::Owner,
     replay::{How, Replay, Scope},
+    start::Run,
     usage::{Gate, UsageChanged},
 };
 
@@ -41,8 +42,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Spool,
     pub(crate) staging: Arc<PathBuf>,
     pub(crate) log: Arc<Log>,
-    /// Tells what was before the machine may last have lost something from what came after.
-    pub(crate) epoch: String,
+    pub(crate) start: Run,
     /// Held while a checkpoint is made.
     pub(crate) checkpointing: Mutex<()>,
     /// The file systems that accounts lie on: one folder of each.
@@ -73,7 +73,7 @@ impl Shared {
         options: Options,
         spool: Spool,
         log: Arc<Log>,
-        epoch: String,
+        start: Run,
         lock: Lock,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -82,7 +82,7 @@ impl Shared {
             options,
             spool,
             log,
-            epoch,
+            start,
             checkpointing: Mutex::default(),
             file_systems: Mutex::default(),
             handles: Handles::default(),
@@ -121,23 +121,25 @@ impl Shared {
             broken.dismiss();
         }
         self.claim_home(spec)?;
-        self.settle(&spec.id)?;
-        let owner = Arc::new(load::account(self, spec)?);
+        let settled = self.settle(&spec.id)?;
+        let owner = Arc::new(load::account(self, spec, settled)?);
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
         Ok(owner)
     }
 
-    /// Does what could not be done of the journal's changes to an account that is not loaded.
-    fn settle(&self, account: &AccountId) -> Result<(), StoreError> {
+    /// Does what could not be done of the journal's changes to an account that is not loaded; says
+    /// whether there was any.
+    fn settle(&self, account: &AccountId) -> Result<bool, StoreError> {
         if !self.log.since().unsettled.contains(account) {
-            return Ok(());
+            return Ok(false);
         }
         self.log.journal.sync()?;
         let mut replay = Replay::new(&self.disk, &self.log, None, How::default());
-        self.log.journal.visit(&mut |lsn, bytes| {
+        self.log.journal.visit(|lsn, bytes| {
             replay.record(lsn, bytes, Scope::Account(account));
+            Ok::<_, StoreError>(())
         })?;
         self.log.unlink_later(std::mem::take(&mut replay.unlinks));
         if !replay.unsettled.is_empty() {
@@ -146,7 +148,7 @@ impl Shared {
             )));
         }
         self.log.since().unsettled.remove(account);
-        Ok(())
+        Ok(true)
     }
 
     /// The owner of an account, if there is one and nobody has to be waited for.

@@ -18,8 +18,8 @@ use crate::{
 
 /// The fact that says how the account was left: `clean`, or `open` and which journal may hold more.
 pub(crate) const SESSION: &str = "session";
-/// The fact that says up to where a journal's changes are in the index.
-const APPLIED: &str = "applied";
+/// What that fact says when the files may have more than index and journal together.
+pub(crate) const INCOMPLETE: &str = "incomplete";
 
 /// An account's index.
 #[derive(Debug)]
@@ -90,12 +90,9 @@ impl Slot {
 
 /// Up to where this journal's changes are in the index.
 pub(crate) fn applied(index: &Index, log: &Log) -> Result<Option<Lsn>, IndexError> {
-    let noted = index.fact(APPLIED)?;
-    let lsn = noted.as_deref().and_then(|noted| {
-        let (journal, lsn) = noted.split_once(' ')?;
-        (journal == log.id()).then(|| lsn.parse().ok())?
-    });
-    Ok(lsn.map(Lsn::from_value))
+    let noted = index.applied()?;
+    let ours = noted.filter(|(journal, _)| journal == log.id().as_bytes());
+    Ok(ours.map(|(_, lsn)| Lsn::from_value(lsn)))
 }
 
 /// Notes that this journal's changes up to `lsn` are in the index.
@@ -104,7 +101,7 @@ pub(crate) fn set_applied(
     log: &Log,
     lsn: Lsn,
 ) -> Result<(), IndexError> {
-    transaction.set_fact(APPLIED, &format!("{} {}", log.id(), lsn.value()))
+    transaction.set_applied(*log.id().as_bytes(), lsn.value())
 }
 
 /// Does changes to the index, in order. Their mailboxes' row numbers are right.

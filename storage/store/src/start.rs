@@ -1,6 +1,9 @@
 //! Opening the store: what an earlier process left in the journal is done first.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use facteur_disk::Disk;
 use facteur_journal::{Journal, Recovered};
@@ -36,13 +39,14 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         facteur_journal::Options {
             segment_size: size / SEGMENTS,
             fsync: options.fsync,
+            clock: options.clock.clone(),
             ..facteur_journal::Options::new(options.state.join("journal"))
         },
     )?;
     let run = Run::next(&disk, &options.state, recovered.was_clean())?;
     let log = Arc::new(Log::new(journal, size));
     let how = How {
-        rewrite: run.rewrite,
+        rewrite: run.loss,
         incomplete: report(&recovered),
     };
     let mut replay = Replay::new(&disk, &log, Some(&spool), how);
@@ -63,15 +67,16 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
     if count > 0 {
         tracing::info!(records = count, "did again what an earlier run left in the journal");
     }
-    let shared = Shared::new(disk, options, spool, log, run.epoch, lock);
+    let shared = Shared::new(disk, options, spool, log, run, lock);
     shared.touches(&shared.options.state)?;
     for path in touched {
         shared.touches(&path)?;
     }
-    if count > 0
-        && let Err(error) = checkpoint::run(&shared)
-    {
-        tracing::error!(%error, "what the journal had could not be made durable in its place; the journal keeps it");
+    match if count > 0 { checkpoint::run(&shared) } else { Ok(()) } {
+        Ok(()) => shared.start.begun(&shared.disk)?,
+        Err(error) => {
+            tracing::error!(%error, "what the journal had could not be made durable in its place; the journal keeps it");
+        }
     }
     if !shared.log.since().spool_unsettled {
         shared.spool.remove_temporary()?;
@@ -93,37 +98,57 @@ fn report(recovered: &Recovered) -> bool {
     !recovered.damage().is_empty() || !recovered.unreadable().is_empty()
 }
 
-/// This run of the store.
-struct Run {
-    /// Changes whenever flag changes that clients had seen may have been lost.
-    epoch: String,
-    /// The machine may have lost what was written.
-    rewrite: bool,
+/// How often the store ended in the middle of something.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// With the machine: what was written and not synced may have been lost.
+    pub(crate) losses: u64,
+    /// In any way.
+    pub(crate) unclean_ends: u64,
+    /// The last end was such a loss.
+    loss: bool,
+    path: PathBuf,
+    boot: String,
 }
 
 impl Run {
     fn next(disk: &Disk, state: &Path, clean: bool) -> Result<Self, StoreError> {
         let path = state.join("run");
         let boot = boot_id(disk)?;
-        let left = match disk.read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            read => Some(String::from_utf8_lossy(&read?).into_owned()),
+        let text = match disk.read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => String::from_utf8_lossy(&read?).into_owned(),
         };
-        let left = left.as_deref().and_then(|text| text.trim().split_once(' '));
-        let same_boot = left.is_some_and(|(then, _)| then == boot);
-        let rewrite = !clean && !same_boot;
-        let last: u64 = left.and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0);
-        let epoch = match rewrite || last == 0 {
-            true => last + 1,
-            false => last,
+        let mut words = text.split_ascii_whitespace();
+        let same_boot = words.next() == Some(&*boot);
+        let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
+        let (losses, ends) = (number().unwrap_or(0), number().unwrap_or(0));
+        let loss = !clean && !same_boot;
+        let run = Self {
+            losses: losses + u64::from(loss),
+            unclean_ends: ends + u64::from(!clean),
+            loss,
+            path,
+            boot,
         };
-        if !same_boot || epoch != last {
-            disk.write_atomically(&path, format!("{boot} {epoch}\n").as_bytes())?;
+        if loss {
+            // Until all is written anew the next start must find the same.
+            run.write(disk, "-")?;
         }
-        Ok(Self {
-            epoch: epoch.to_string(),
-            rewrite,
-        })
+        Ok(run)
+    }
+
+    /// Notes that what the machine may have lost is there again.
+    fn begun(&self, disk: &Disk) -> Result<(), StoreError> {
+        self.write(disk, &self.boot)
+    }
+
+    fn write(&self, disk: &Disk, boot: &str) -> Result<(), StoreError> {
+        let text = format!("{boot} {} {}\n", self.losses, self.unclean_ends);
+        match disk.read(&self.path) {
+            Ok(there) if there == text.as_bytes() => Ok(()),
+            _ => Ok(disk.write_atomically(&self.path, text.as_bytes())?),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use facteur_disk::Disk;
-use facteur_journal::Fsync;
+use facteur_journal::{Clock, Fsync};
 use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
 use facteur_spool::Spool;
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub checkpoints: Checkpoints,
     /// What is synced.
     pub fsync: Fsync,
+    /// When a journal that failed may be tried again. A test brings its own.
+    pub clock: Clock,
 }
 
 /// A folder that every account has (Dovecot's `mailbox { auto, special_use }`).

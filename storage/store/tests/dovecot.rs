@@ -105,6 +105,7 @@ impl Dovecot {
             state: self.dir.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 4096,
+            ..Options::default()
         })
         .unwrap()
     }
@@ -163,6 +164,7 @@ fn fill(dovecot: &Dovecot, store: &Store) {
                 keywords: Vec::new(),
                 internal_date: InternalDate::from_unix(1_234_567_890),
                 delivery: Guid::random().unwrap(),
+                repeated: false,
                 quota: QuotaCheck::Ignore,
             };
             let appends = vec![append];

@@ -24,6 +24,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         state: Paths::new(config).state(),
         auto_folders,
         staging_memory: STAGING_MEMORY,
+        ..Options::default()
     })
 }
 

@@ -113,6 +113,7 @@ impl World {
             state: dir.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 1 << 16,
+            ..facteur_store::Options::default()
         });
         let mut directory = Memory::default();
         let alice = AccountRecord {

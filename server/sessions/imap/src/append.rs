@@ -209,6 +209,7 @@ fn commit(
         keywords: target.keywords,
         internal_date: target.date,
         delivery: Guid::random().map_err(std::io::Error::other)?,
+        repeated: false,
         quota: QuotaCheck::Strict,
     });
     let committed = store.commit(batch)?;

@@ -39,6 +39,7 @@ impl House {
             state: folder.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 64 * 1024,
+            ..facteur_store::Options::default()
         })
         .unwrap();
         let authenticator = authenticator(folder.path());
@@ -75,6 +76,7 @@ impl House {
             keywords: Vec::new(),
             internal_date: InternalDate::from_unix(0),
             delivery: Guid::random().unwrap(),
+            repeated: false,
             quota: QuotaCheck::Ignore,
         };
         let batch = Batch {
@@ -308,7 +310,7 @@ async fn message_removed_by_another_session_is_an_error() {
 async fn silence_ends_the_session_without_a_word_and_the_drain_with_one() {
     let house = House::new(Options {
         autologout: Duration::ZERO,
-        ..Options::default()
+        ..facteur_store::Options::default()
     });
     house.deliver(FIRST);
     let client = house.logged_in().await;

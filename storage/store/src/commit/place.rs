@@ -8,6 +8,7 @@ use std::{
 use facteur_index::MailboxRow;
 use facteur_message::Scanned;
 use facteur_model::{Keyword, MailboxName, ModSeq, Uid, Usage};
+use facteur_sdbox::Layout;
 
 use super::Step;
 use crate::{
@@ -94,6 +95,7 @@ impl Locked<'_> {
                 ..folder.row
             });
         let uid = next_uid(row)?;
+        self.owner.check_free(shared, &append.mailbox, uid)?;
         let state = MessageState {
             uid,
             modseq: row.highest_modseq,
@@ -172,6 +174,24 @@ pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
 }
 
 impl Owner {
+    /// Where a new message goes must be nothing: what another program put there is a message.
+    pub(crate) fn check_free(
+        self: &Arc<Self>,
+        shared: &Shared,
+        mailbox: &MailboxName,
+        uid: Uid,
+    ) -> Result<(), StoreError> {
+        let path = self.layout.mails(mailbox).join(Layout::file_name(uid));
+        if shared.disk.kind(&path)?.is_none() {
+            return Ok(());
+        }
+        let error = std::io::Error::new(
+            std::io::ErrorKind::AlreadyExists,
+            format!("{}: a file that is not this server's", path.display()),
+        );
+        self.look_through(shared, &error.into())
+    }
+
     /// A mailbox's keywords.
     pub(crate) fn keywords(
         self: &Arc<Self>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, sync::Arc};
 
 use facteur_disk::{Disk, Faults};
 use facteur_model::{Flag, FlagOperation, Flags, Uid};
-use facteur_spool::{Entry, QueueId};
+use facteur_spool::Entry;
 use facteur_store::{Append, Batch, Body, FlagChange, Store, StoreError};
 
 use crate::world::{World, batch, entry, name, text, uids};
@@ -113,6 +113,7 @@ impl Run {
             account.put_script("main", b"keep;")?;
             account.set_active_script(Some("main"))
         });
+        self.step("checkpoint", |_| store.checkpoint());
         self.step("last", |run| run.deliver(store, "carol", "INBOX", "last"));
     }
 
@@ -163,11 +164,6 @@ impl Run {
 
     /// Checks all that must hold, in a store opened after the fault.
     fn check(&self, store: &Store) {
-        assert_eq!(
-            store.spool().transactions().count(),
-            0,
-            "transactions are ended"
-        );
         let census = self.census(store);
         let count = |who: &str, mailbox: &str, token: &str| {
             let key = (who.to_owned(), mailbox.to_owned(), format!("T: {token}"));
@@ -262,7 +258,7 @@ fn every_call(
             after(&mut run, store, &faults);
         }
         if !faults.struck() {
-            assert_eq!(run.acknowledged.len(), 10, "{:?}", run.failures);
+            assert_eq!(run.acknowledged.len(), 11, "{:?}", run.failures);
             println!("{name}: {call} faults {struck:?}");
             assert!(call > 100, "{call}");
             return;
@@ -333,21 +329,6 @@ impl Run {
     }
 }
 
-#[test]
-fn a_transaction_of_a_version_to_come_is_left_alone() {
-    let world = World::new();
-    let store = world.open();
-    let id = QueueId::generate(std::time::SystemTime::now()).unwrap();
-    store
-        .spool()
-        .begin(&id, b"{\"unheard_of\":{}}", &mut [])
-        .unwrap();
-    drop(store);
-    let store = world.open();
-    assert_eq!(store.spool().transactions().count(), 1);
-    world.deliver(&store, "bob", "INBOX");
-}
-
 /// The calls that make things durable or name them, in order, of one piece of work.
 fn order(prepare: impl FnOnce(&Store, &World), work: impl FnOnce(&Store, &World)) -> String {
     let world = World::in_memory();
@@ -374,52 +355,71 @@ fn order(prepare: impl FnOnce(&Store, &World), work: impl FnOnce(&Store, &World)
 }
 
 #[test]
-fn a_delivery_returns_after_its_file_and_its_folder_are_synced() {
+fn a_delivery_returns_after_the_journal_is_synced_and_is_named_after() {
     let first = |store: &Store, world: &World| {
         world.deliver(store, "bob", "INBOX");
     };
     let delivery = order(first, first);
-    assert_eq!(delivery, "create, sync_all, rename, sync_dir, index commit");
+    assert_eq!(delivery, "create, sync_data, rename");
     // The first one reserves UIDs, and makes the mailbox's folder and those above it durable.
     let account = |store: &Store, world: &World| drop(world.account(store, "bob"));
     assert_eq!(
         order(account, first),
-        "index commit, create, sync_all, create, sync_all, rename, sync_dir, sync_dir, sync_dir, \
-         sync_dir, rename, sync_dir, index commit"
+        "create, create, sync_all, rename, sync_dir, sync_dir, sync_dir, sync_dir, sync_data, rename"
     );
 }
 
 #[test]
-fn a_batch_is_promised_before_anything_is_done() {
+fn a_large_message_is_synced_under_its_temporary_name_before_the_journal_is() {
+    let first = |store: &Store, world: &World| {
+        world.deliver(store, "bob", "INBOX");
+    };
+    let large = |store: &Store, world: &World| {
+        let mut staging = store.stage();
+        staging.write(&[b'x'; 5000]).unwrap();
+        let mut append = world.append("bob", "INBOX");
+        append.body = staging.finish().unwrap();
+        store.commit(batch([append])).unwrap();
+    };
+    assert_eq!(
+        order(first, large),
+        "create, create, copy, sync_all, sync_dir, sync_data, rename"
+    );
+}
+
+#[test]
+fn a_batch_is_one_sync() {
     let ready = |store: &Store, world: &World| {
         world.deliver(store, "bob", "INBOX");
         world.deliver(store, "bob", "Spam");
     };
-    let two = |store: &Store, world: &World| {
+    let three = |store: &Store, world: &World| {
         let both = [
             append(world, "bob", "INBOX", "x"),
             append(world, "bob", "Spam", "x"),
         ];
-        store.commit(batch(both)).unwrap();
+        let body = Body::Memory(crate::world::MAIL.into());
+        let spool = vec![(entry("far@remote.test"), body)];
+        store
+            .commit(Batch {
+                spool,
+                ..batch(both)
+            })
+            .unwrap();
     };
-    let calls = order(ready, two);
-    let promise = "create, sync_data, rename, sync_dir";
-    let rest = calls
-        .strip_prefix(promise)
-        .unwrap_or_else(|| panic!("{calls}"));
     assert_eq!(
-        rest,
-        ", create, create, sync_all, sync_all, rename, rename, sync_dir, sync_dir, index commit, \
-         unlink, sync_dir"
+        order(ready, three),
+        "create, create, create, sync_data, rename, rename, rename"
     );
 }
 
 #[test]
-fn copies_moves_and_expunges_return_after_their_folders_are_synced() {
+fn copies_moves_and_expunges_are_one_sync_and_nothing_is_removed() {
     let ready = |store: &Store, world: &World| {
         for mailbox in ["INBOX", "INBOX", "Spam"] {
             world.deliver(store, "bob", mailbox);
         }
+        drop(world.mailbox(store, "bob", "INBOX"));
     };
     let inbox = |store: &Store, world: &World| world.mailbox(store, "bob", "INBOX");
     let copy = order(ready, |store, world| {
@@ -427,26 +427,56 @@ fn copies_moves_and_expunges_return_after_their_folders_are_synced() {
             .copy(&uids(&[1]), &name("Spam"))
             .unwrap();
     });
-    assert_eq!(copy, "link, sync_dir, index commit");
+    assert_eq!(copy, "link, sync_data, rename");
     let moved = order(ready, |store, world| {
         inbox(store, world)
             .move_to(&uids(&[1]), &name("Spam"))
             .unwrap();
     });
-    assert_eq!(moved, "rename, sync_dir, sync_dir, index commit");
+    assert_eq!(moved, "link, sync_data, rename");
     let expunged = order(ready, |store, world| {
         inbox(store, world).expunge(&uids(&[1, 2]), true).unwrap();
     });
-    assert_eq!(expunged, "unlink, unlink, sync_dir, index commit");
+    assert_eq!(expunged, "sync_data");
+}
+
+#[test]
+fn a_checkpoint_syncs_before_it_removes_and_removes_before_it_cuts() {
+    let ready = |store: &Store, world: &World| {
+        for _ in 0..2 {
+            world.deliver(store, "bob", "INBOX");
+        }
+        let inbox = world.mailbox(store, "bob", "INBOX");
+        inbox.expunge(&uids(&[1, 2]), true).unwrap();
+    };
+    let checkpoint = order(ready, |store, _| store.checkpoint().unwrap());
+    let after = checkpoint
+        .split_once("index commit, ")
+        .unwrap_or_else(|| panic!("{checkpoint}"))
+        .1;
+    assert!(
+        after.starts_with("sync_file_system, unlink, unlink, sync_dir"),
+        "{checkpoint}"
+    );
+}
+
+/// How many calls opening an empty store makes, and opening and working together.
+fn calls() -> (u64, u64) {
+    let mut run = Run::new();
+    let (disk, faults) = Disk::crashing(u64::MAX);
+    let store = run.world.open_on(disk).unwrap();
+    let opening = faults.calls();
+    run.perform(&store);
+    (opening, faults.calls())
 }
 
 /// Killed in the middle, and killed again while the next start puts that right.
 #[test]
 fn killed_again_while_recovering_nothing_is_lost_or_twice() {
     let mut recoveries = 0;
-    // The calls of opening an empty spool come first and are the same every time.
-    for call in (140..330).step_by(7) {
-        for again in (100..).step_by(11) {
+    let (opening, all) = calls();
+    for call in (opening..all).step_by(5) {
+        for again in (opening - 20..).step_by(11) {
             let mut run = Run::new();
             let (disk, faults) = Disk::crashing(call);
             if let Ok(store) = run.world.open_on(disk) {

@@ -27,6 +27,7 @@ fn at_every_call(disk: impl Fn(u64) -> (Disk, Arc<Faults>), killed: bool, forwar
 
         let mut append = world.append("bob", "INBOX");
         append.delivery = waiting.recipients[0].delivery;
+        append.repeated = true;
         let mut delivery = Batch {
             updates: vec![(waiting.queue_id.clone(), Change::strike([append.delivery]))],
             appends: vec![append],

@@ -1,6 +1,10 @@
 //! A store in a temporary folder, with what the tests do to it.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use facteur_disk::Disk;
@@ -10,7 +14,7 @@ use facteur_model::{
 };
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
 use facteur_store::{
-    Account, Append, AutoFolder, Batch, Body, Committed, Mailbox, MessageReader, Options,
+    Account, Append, AutoFolder, Batch, Body, Checkpoints, Clock, Committed, Mailbox, MessageReader, Options,
     QuotaCheck, Store, StoreError,
 };
 
@@ -49,6 +53,14 @@ impl World {
                 folder("Spam", Some(SpecialUse::Junk)),
             ],
             staging_memory: 4096,
+            // Calls to the disk come in the same order every time.
+            checkpoints: Checkpoints {
+                background: false,
+                journal_size: 1 << 20,
+                ..Checkpoints::default()
+            },
+            clock: hasty_clock(),
+            ..Options::default()
         }
     }
 
@@ -83,6 +95,7 @@ impl World {
             keywords: Vec::new(),
             internal_date: InternalDate::from_unix(1_600_000_000),
             delivery: Guid::random().unwrap(),
+            repeated: false,
             quota: QuotaCheck::Ignore,
         }
     }
@@ -99,6 +112,12 @@ impl World {
     pub(crate) fn mailbox(&self, store: &Store, who: &str, mailbox: &str) -> Mailbox {
         self.account(store, who).open(&name(mailbox)).unwrap()
     }
+}
+
+/// A clock on which ten seconds pass between any two looks: what failed may be tried again.
+fn hasty_clock() -> Clock {
+    let (start, looks) = (Instant::now(), AtomicU32::new(0));
+    Clock::new(move || start + Duration::from_secs(10) * looks.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) fn batch(appends: impl IntoIterator<Item = Append>) -> Batch {

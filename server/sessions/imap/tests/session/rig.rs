@@ -151,6 +151,7 @@ fn open_store(state: PathBuf) -> Store {
             folder("Spam", Some(SpecialUse::Junk)),
         ],
         staging_memory: 64 * 1024,
+        ..facteur_store::Options::default()
     })
     .unwrap()
 }

@@ -61,6 +61,7 @@ impl World {
             state: dir.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 64 * 1024,
+            ..facteur_store::Options::default()
         });
         let hostname = Domain::parse("mx.here.example").unwrap();
         Self {
