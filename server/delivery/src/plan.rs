@@ -51,6 +51,8 @@ pub struct LocalRecipient {
     pub detail: Option<String>,
     /// Identifies this copy.
     pub delivery: Guid,
+    /// Whether it may have been delivered before: it waited in the spool.
+    pub repeated: bool,
 }
 
 /// What becomes of one recipient once the batch is committed.

@@ -253,6 +253,7 @@ fn local_recipients(targets: &[LocalTarget]) -> Result<Vec<LocalRecipient>, Repl
             original: target.original.clone(),
             detail: target.detail.clone(),
             delivery: Guid::random().map_err(|_| reply_for::temporary())?,
+            repeated: false,
         })
     };
     targets.iter().map(recipient).collect()

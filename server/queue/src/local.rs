@@ -85,6 +85,7 @@ fn plan_and_commit(
             original: original.unwrap_or_else(|_| local.account.address.clone()),
             detail: local.detail.clone(),
             delivery: recipient.delivery,
+            repeated: true,
         });
     }
     let mut batch = Batch::default();

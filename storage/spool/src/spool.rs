@@ -331,7 +331,7 @@ impl Spool {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shard_path(&self, id: &QueueId) -> PathBuf {
+    pub(crate) fn shard_path(&self, id: &QueueId) -> PathBuf {
         self.inner.directory.join(shard_name(shard_of(id)))
     }
 

@@ -1,6 +1,7 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use facteur_disk::Disk;
@@ -32,6 +33,11 @@ fn entry(id: &str, recipients: u8, size: u64) -> Entry {
     }
 }
 
+fn add(spool: &Spool, entry: &Entry, body: &[u8]) -> Result<(), SpoolError> {
+    let mut body = body;
+    spool.stage(entry, &mut body, false)?.install()
+}
+
 fn spool(directory: &Path) -> Spool {
     Spool::open(Disk::real(), directory).unwrap()
 }
@@ -59,8 +65,7 @@ fn entry_and_body_are_read_back_after_a_restart() {
     for size in [0, 1, 65_535, 65_536, 200_000] {
         let content: Vec<u8> = (0..=255).cycle().take(size).collect();
         let entry = entry(&format!("0123456789{size}"), 3, size as u64);
-        spool(dir.path())
-            .add(&entry, &mut content.as_slice())
+        add(&spool(dir.path()), &entry, &content)
             .unwrap();
         let spool = spool(dir.path());
         assert_eq!(spool.entry(&entry.queue_id).unwrap(), entry);
@@ -75,7 +80,7 @@ fn body_of_another_length_is_refused_and_leaves_nothing() {
     let spool = spool(dir.path());
     let entry = entry("0123456789A", 1, 5);
     for (bytes, actual) in [(&b"four"[..], 4), (b"longer", 6)] {
-        let error = spool.add(&entry, &mut &*bytes).unwrap_err();
+        let error = add(&spool, &entry, bytes).unwrap_err();
         assert!(matches!(error, SpoolError::Length { expected: 5, actual: a } if a == actual));
     }
     assert!(matches!(
@@ -90,7 +95,7 @@ fn changes_are_kept_and_a_struck_recipient_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let mut expected = entry("0123456789A", 3, 4);
     let id = expected.queue_id.clone();
-    spool(dir.path()).add(&expected, &mut &b"body"[..]).unwrap();
+    add(&spool(dir.path()), &expected, b"body").unwrap();
     let late = RecipientState::Pending {
         last: Some(Status {
             enhanced: "4.4.1".into(),
@@ -151,7 +156,7 @@ fn record_cut_short_is_ignored_and_overwritten() {
     let original = entry("0123456789A", 3, 4);
     let id = &original.queue_id;
     let spool = spool(dir.path());
-    spool.add(&original, &mut &b"body"[..]).unwrap();
+    add(&spool, &original, b"body").unwrap();
     let path = file(dir.path());
     let before = std::fs::read(&path).unwrap();
     spool
@@ -189,10 +194,10 @@ fn damaged_files_are_set_aside_and_the_others_listed() {
     let spool = spool(dir.path());
     let good = entry("0123456789G", 1, 4);
     let bad = entry("0123456789B", 1, 4);
-    spool.add(&bad, &mut &b"body"[..]).unwrap();
+    add(&spool, &bad, b"body").unwrap();
     let path = file(dir.path());
     let whole = std::fs::read(&path).unwrap();
-    spool.add(&good, &mut &b"body"[..]).unwrap();
+    add(&spool, &good, b"body").unwrap();
     for at in 0..whole.len() - 4 {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
@@ -222,8 +227,7 @@ fn damaged_files_are_set_aside_and_the_others_listed() {
 fn file_under_another_name_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
-    spool
-        .add(&entry("0123456789A", 1, 4), &mut &b"body"[..])
+    add(&spool, &entry("0123456789A", 1, 4), b"body")
         .unwrap();
     let path = file(dir.path());
     std::fs::rename(&path, path.with_file_name("0123456780A.msg")).unwrap();
@@ -235,7 +239,7 @@ fn removed_entry_is_gone_and_cannot_be_changed() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
     let entry = entry("0123456789A", 1, 4);
-    spool.add(&entry, &mut &b"body"[..]).unwrap();
+    add(&spool, &entry, b"body").unwrap();
     assert!(spool.remove(&entry.queue_id).unwrap());
     assert!(!spool.remove(&entry.queue_id).unwrap());
     let error = spool
@@ -243,40 +247,6 @@ fn removed_entry_is_gone_and_cannot_be_changed() {
         .unwrap_err();
     assert!(matches!(error, SpoolError::Gone));
     assert!(matches!(spool.body(&entry.queue_id), Err(SpoolError::Gone)));
-}
-
-#[test]
-fn transaction_is_read_back_with_bodies_and_strikes_until_it_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let id = QueueId::parse("0123456789T").unwrap();
-    let (mut first, mut second) = (&b"first"[..], &b"second body"[..]);
-    spool(dir.path())
-        .begin(&id, b"payload", &mut [(&mut first, 5), (&mut second, 11)])
-        .unwrap();
-    let copy = Guid::from_bytes([7; 16]);
-    spool(dir.path()).strike(&id, copy).unwrap();
-    let spool = spool(dir.path());
-    let found: Vec<_> = spool.transactions().collect();
-    assert_eq!(
-        found,
-        [Transaction {
-            id: id.clone(),
-            payload: b"payload".to_vec(),
-            struck: vec![copy],
-            bodies: 2
-        }]
-    );
-    let mut text = String::new();
-    spool
-        .transaction_body(&id, 1)
-        .unwrap()
-        .read_to_string(&mut text)
-        .unwrap();
-    assert_eq!(text, "second body");
-    assert!(spool.transaction_body(&id, 2).is_err());
-    assert_eq!(spool.entries().count(), 0);
-    assert!(spool.end(&id).unwrap());
-    assert_eq!(spool.transactions().count(), 0);
 }
 
 /// Runs `work` with the process killed before each of its calls on the disk in turn, and `check`
@@ -287,8 +257,7 @@ fn with_a_crash_at_each_call(
 ) {
     for call in 0.. {
         let dir = tempfile::tempdir().unwrap();
-        spool(dir.path())
-            .add(&entry("0123456789A", 2, 4), &mut &b"body"[..])
+        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body")
             .unwrap();
         let (disk, faults) = Disk::crashing(call);
         let acknowledged = Spool::open(disk, dir.path()).is_ok_and(|spool| work(&spool).is_ok());
@@ -304,7 +273,7 @@ fn with_a_crash_at_each_call(
 fn add_when_killed_anywhere_is_whole_or_not_there() {
     let new = entry("0123456789B", 2, 3);
     with_a_crash_at_each_call(
-        |spool| spool.add(&new, &mut &b"new"[..]),
+        |spool| add(spool, &new, b"new"),
         |spool, acknowledged| {
             let found: Vec<_> = spool
                 .entries()
@@ -337,8 +306,7 @@ fn update_when_a_call_fails_leaves_a_file_that_can_be_changed() {
     let id = QueueId::parse("0123456789A").unwrap();
     for call in 0.. {
         let dir = tempfile::tempdir().unwrap();
-        spool(dir.path())
-            .add(&entry("0123456789A", 2, 4), &mut &b"body"[..])
+        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body")
             .unwrap();
         let (disk, faults) = Disk::failing(call, std::io::ErrorKind::StorageFull);
         let Ok(failing) = Spool::open(disk, dir.path()) else {
@@ -368,24 +336,86 @@ fn update_when_a_call_fails_leaves_a_file_that_can_be_changed() {
 }
 
 #[test]
-fn add_syncs_the_file_before_and_the_directory_after_the_rename() {
+fn a_large_entry_is_durable_under_its_temporary_name() {
     let dir = tempfile::tempdir().unwrap();
     spool(dir.path());
     let (disk, faults) = Disk::crashing(u64::MAX);
     let spool = Spool::open(disk, dir.path()).unwrap();
     let before = faults.log().len();
-    spool
-        .add(&entry("0123456789A", 1, 4), &mut &b"body"[..])
+    let staged = spool
+        .stage(&entry("0123456789A", 1, 4), &mut &b"body"[..], true)
         .unwrap();
     assert_eq!(
         faults.log()[before..],
-        ["create", "write", "sync_data", "rename", "sync_dir"]
+        ["create", "write", "sync_data", "sync_dir"]
     );
-    let before = faults.log().len();
-    spool
-        .remove(&QueueId::parse("0123456789A").unwrap())
-        .unwrap();
-    assert_eq!(faults.log()[before..], ["unlink", "sync_dir"]);
+    let name = staged.name().to_owned();
+    std::mem::forget(staged);
+    let id = QueueId::parse("0123456789A").unwrap();
+    assert!(spool.staged_as(&id, "../escape").is_none());
+    spool.staged_as(&id, &name).unwrap().install().unwrap();
+    assert_eq!(body(&spool, &id), b"body");
+}
+
+#[test]
+fn what_is_staged_and_not_installed_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path());
+    let entry = entry("0123456789A", 1, 4);
+    drop(spool.stage(&entry, &mut &b"body"[..], false).unwrap());
+    assert_eq!(spool.entries().count(), 0);
+    let shard = spool.shard_path(&entry.queue_id);
+    assert_eq!(std::fs::read_dir(shard).unwrap().count(), 0);
+}
+
+/// Notes what it is told, and makes it durable or not.
+#[derive(Debug, Default)]
+struct Notes {
+    told: std::sync::Mutex<Vec<String>>,
+    fails: bool,
+}
+
+impl Log for Notes {
+    fn logged(
+        &self,
+        change: Logged<'_>,
+        apply: &mut dyn FnMut() -> Result<(), SpoolError>,
+    ) -> Result<(), SpoolError> {
+        if self.fails {
+            return Err(SpoolError::TooLarge);
+        }
+        self.told.lock().unwrap().push(match change {
+            Logged::Update(id, _) => format!("update {id}"),
+            Logged::Remove(id) => format!("remove {id}"),
+        });
+        apply()
+    }
+}
+
+#[test]
+fn changes_are_logged_before_they_are_done_and_done_only_if_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path());
+    let id = QueueId::parse("0123456789A").unwrap();
+    add(&spool, &entry("0123456789A", 2, 4), b"body").unwrap();
+    let strike = Change::strike([Guid::from_bytes([0; 16])]);
+    let refusing = Notes {
+        fails: true,
+        ..Notes::default()
+    };
+    let log = Arc::new(Notes::default());
+    let other = Spool::open(Disk::real(), dir.path()).unwrap();
+    other.set_log(Arc::new(refusing));
+    assert!(other.update(&id, &strike).is_err());
+    assert!(other.remove(&id).is_err());
+    assert_eq!(spool.entry(&id).unwrap().recipients.len(), 2);
+    spool.set_log(Arc::clone(&log) as Arc<dyn Log>);
+    spool.update(&id, &strike).unwrap();
+    assert_eq!(spool.entry(&id).unwrap().recipients.len(), 1);
+    assert!(spool.remove(&id).unwrap());
+    assert!(!spool.remove(&id).unwrap());
+    let told = log.told.lock().unwrap().clone();
+    assert_eq!(told, ["update 0123456789A", "remove 0123456789A"]);
 }
 
 #[test]
@@ -394,7 +424,7 @@ fn what_an_interrupted_write_left_is_removed_at_the_next_start() {
     spool(dir.path());
     let stale = Disk::temporary_path(&dir.path().join("00"));
     std::fs::write(&stale, "half").unwrap();
-    spool(dir.path());
+    spool(dir.path()).remove_temporary().unwrap();
     assert!(!stale.exists());
 }
 
@@ -402,7 +432,7 @@ fn what_an_interrupted_write_left_is_removed_at_the_next_start() {
 fn entries_as_of_now_leave_out_what_is_added_later() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
-    let add = |id| spool.add(&entry(id, 1, 4), &mut &b"body"[..]).unwrap();
+    let add = |id| add(&spool, &entry(id, 1, 4), b"body").unwrap();
     add("0123456789A");
     let now = spool.entries().as_of_now();
     for later in ["0123456789B", "0123456789C", "0123456789D"] {

@@ -56,6 +56,7 @@ impl House {
                 special_use: Some(SpecialUse::Junk),
             }],
             staging_memory,
+            ..facteur_store::Options::default()
         })
         .unwrap();
         let options = options(folder.path().to_owned());
@@ -111,6 +112,7 @@ impl House {
             original,
             detail,
             delivery: Guid::random().unwrap(),
+            repeated: false,
         }
     }
 
