@@ -19,6 +19,7 @@ mod load;
 mod mailbox;
 mod move_messages;
 mod owner;
+mod maintenance;
 mod read;
 mod reconcile;
 mod recount;
@@ -39,6 +40,9 @@ pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
 pub use read::{MessageReader, Readers};
 pub use recount::Recount;
 pub use shared::Spooled;
+pub use maintenance::{
+    Checked, Finding, Findings, Kind as FindingKind, Optimized, Progress, Rebuilt, Remedy, Synced,
+};
 pub use snapshot::{KeywordSetId, MessageState, Snapshot};
 pub use store::{AutoFolder, Options, Store};
 pub use usage::{Gate, Permit, UsageChange, UsageChanged};

@@ -13,7 +13,7 @@ use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidVal
 use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
-    StoreError, adopt, folders,
+    StoreError, adopt, folders, maintenance,
     owner::{FORGOTTEN, Folder, Owner, SESSION, State, UID_VALIDITY, index_path},
     reconcile::{self, Trust},
     shared::Shared,
@@ -26,8 +26,8 @@ pub(crate) fn account(shared: &Shared, spec: &AccountSpec) -> Result<Owner, Stor
     shared.disk.create_dir_all_durably(&spec.home)?;
     match attempt(shared, spec) {
         Err(StoreError::Index(cause)) => {
-            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
-            Index::remove(&shared.disk, &index_path(&Layout::new(&spec.home)))?;
+            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; flags that it cannot give any more are lost");
+            maintenance::mend(&shared.disk, &Layout::new(&spec.home))?;
             attempt(shared, spec)
         }
         result => result,

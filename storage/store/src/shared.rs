@@ -1,9 +1,9 @@
 //! What all accounts of a store share.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     /// The homes of loaded accounts.
     homes: Mutex<HashMap<PathBuf, AccountId>>,
     started: Instant,
+    /// Accounts that nobody can have now, because their index is being rebuilt.
+    closed: Mutex<HashSet<AccountId>>,
     swept: AtomicU64,
     _lock: Lock,
 }
@@ -83,6 +85,7 @@ impl Shared {
             started: Instant::now(),
             swept: AtomicU64::new(0),
             _lock: lock,
+            closed: Mutex::default(),
         })
     }
 
@@ -90,13 +93,8 @@ impl Shared {
     pub(crate) fn owner(self: &Arc<Self>, spec: &AccountSpec) -> Result<Arc<Owner>, StoreError> {
         let now = self.started.elapsed().as_secs();
         self.sweep(now);
-        let slot = Arc::clone(
-            self.accounts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(spec.id.clone())
-                .or_default(),
-        );
+        self.refuse_closed(&spec.id)?;
+        let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.as_ref().filter(|owner| !owner.is_broken()) {
             if owner.layout.home() != spec.home {
@@ -122,6 +120,53 @@ impl Shared {
     pub(crate) fn owner_at_hand(&self, id: &AccountId) -> Option<Arc<Owner>> {
         let slot = Arc::clone(self.accounts.try_lock().ok()?.get(id)?);
         let held = slot.try_lock().ok()?;
+    fn slot(&self, id: &AccountId) -> Slot {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(accounts.entry(id.clone()).or_default())
+    }
+
+    /// Does something to an account while nobody loads it or fetches its owner, who is in what
+    /// `work` gets if there is one.
+    pub(crate) fn with_slot<T>(
+        &self,
+        spec: &AccountSpec,
+        work: impl FnOnce(&mut Option<Arc<Owner>>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let slot = self.slot(&spec.id);
+        let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            self.claim_home(spec)?;
+        }
+        let worked = work(&mut held);
+        if held.is_none() {
+            self.release_home(&spec.home);
+        }
+        worked
+    }
+
+    /// Has everybody who asks for the account told at once to come back later, until the guard is
+    /// dropped. `None` when it is so already.
+    pub(crate) fn close_account(self: &Arc<Self>, id: &AccountId) -> Option<Closed> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.insert(id.clone()).then(|| Closed {
+            shared: Arc::clone(self),
+            id: id.clone(),
+        })
+    }
+
+    fn refuse_closed(&self, id: &AccountId) -> Result<(), StoreError> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.contains(id) {
+            return Err(StoreError::Index("it is being rebuilt".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn release_home(&self, home: &Path) {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.remove(home);
+    }
+
         held.as_ref().map(Arc::clone)
     }
 
@@ -167,8 +212,7 @@ impl Shared {
                 }
                 Some(owner) => {
                     owner.unload(self);
-                    let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-                    homes.remove(owner.layout.home());
+                    self.release_home(owner.layout.home());
                     false
                 }
                 None => false,
@@ -190,6 +234,20 @@ impl Shared {
 #[derive(Default)]
 pub(crate) struct Handles {
     open: Mutex<VecDeque<Weak<Owner>>>,
+/// Keeps an account closed: [`Shared::close_account`].
+pub(crate) struct Closed {
+    shared: Arc<Shared>,
+    id: AccountId,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let closed = &self.shared.closed;
+        let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.remove(&self.id);
+    }
+}
+
 }
 
 impl Handles {

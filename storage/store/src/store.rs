@@ -39,7 +39,7 @@ pub struct AutoFolder {
 /// The mail store. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Store {
