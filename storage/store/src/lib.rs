@@ -9,6 +9,7 @@ mod batch;
 mod body;
 mod changes;
 mod commit;
+mod compress;
 mod copy;
 mod error;
 mod expunge;

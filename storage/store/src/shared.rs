@@ -17,7 +17,9 @@ use facteur_model::{AccountId, AccountSpec};
 use facteur_spool::{Entry, Spool};
 
 use crate::{
-    Options, StoreError, load,
+    Options, StoreError,
+    compress::Compression,
+    load,
     owner::Owner,
     usage::{Gate, UsageChanged},
 };
@@ -44,12 +46,13 @@ pub(crate) struct Shared {
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
     pub(crate) gate: ArcSwapOption<Gate>,
+    pub(crate) compression: Compression,
     accounts: Mutex<HashMap<AccountId, Slot>>,
+    /// Accounts that nobody can have now, because their index is being rebuilt.
+    closed: Mutex<HashSet<AccountId>>,
     /// The homes of loaded accounts.
     homes: Mutex<HashMap<PathBuf, AccountId>>,
     started: Instant,
-    /// Accounts that nobody can have now, because their index is being rebuilt.
-    closed: Mutex<HashSet<AccountId>>,
     swept: AtomicU64,
     _lock: Lock,
 }
@@ -80,12 +83,13 @@ impl Shared {
             on_spooled: ArcSwapOption::empty(),
             on_usage: ArcSwapOption::empty(),
             gate: ArcSwapOption::empty(),
+            compression: Compression::default(),
             accounts: Mutex::default(),
+            closed: Mutex::default(),
             homes: Mutex::default(),
             started: Instant::now(),
             swept: AtomicU64::new(0),
             _lock: lock,
-            closed: Mutex::default(),
         })
     }
 
@@ -116,10 +120,6 @@ impl Shared {
         Ok(owner)
     }
 
-    /// The owner of an account, if there is one and nobody has to be waited for.
-    pub(crate) fn owner_at_hand(&self, id: &AccountId) -> Option<Arc<Owner>> {
-        let slot = Arc::clone(self.accounts.try_lock().ok()?.get(id)?);
-        let held = slot.try_lock().ok()?;
     fn slot(&self, id: &AccountId) -> Slot {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(id.clone()).or_default())
@@ -167,6 +167,10 @@ impl Shared {
         homes.remove(home);
     }
 
+    /// The owner of an account, if there is one and nobody has to be waited for.
+    pub(crate) fn owner_at_hand(&self, id: &AccountId) -> Option<Arc<Owner>> {
+        let slot = Arc::clone(self.accounts.try_lock().ok()?.get(id)?);
+        let held = slot.try_lock().ok()?;
         held.as_ref().map(Arc::clone)
     }
 
@@ -230,10 +234,6 @@ impl Shared {
     }
 }
 
-/// Open index databases, in the order they were opened: the eldest gives way.
-#[derive(Default)]
-pub(crate) struct Handles {
-    open: Mutex<VecDeque<Weak<Owner>>>,
 /// Keeps an account closed: [`Shared::close_account`].
 pub(crate) struct Closed {
     shared: Arc<Shared>,
@@ -248,6 +248,10 @@ impl Drop for Closed {
     }
 }
 
+/// Open index databases, in the order they were opened: the eldest gives way.
+#[derive(Default)]
+pub(crate) struct Handles {
+    open: Mutex<VecDeque<Weak<Owner>>>,
 }
 
 impl Handles {

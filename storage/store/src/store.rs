@@ -103,6 +103,11 @@ impl Store {
         commit::commit(&self.shared, &batch)
     }
 
+    /// Compresses new messages with zstd at this level; those that are there stay as they are.
+    pub fn compress_with(&self, level: Option<i32>) {
+        self.shared.compression.set(level);
+    }
+
     /// The spool, for the queue.
     pub fn spool(&self) -> &Spool {
         &self.shared.spool

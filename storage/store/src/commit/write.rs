@@ -49,10 +49,10 @@ pub(super) fn write(
         for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
             let dir = owner.layout.mails(&append.mailbox);
-            let (one, file) = match write_one(&shared.disk, &dir, append, created) {
+            let (one, file) = match write_one(shared, &dir, append, created) {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                     let inbox = owner.layout.mails(&MailboxName::inbox());
-                    write_one(&shared.disk, &inbox, append, created)?
+                    write_one(shared, &inbox, append, created)?
                 }
                 result => result?,
             };
@@ -67,7 +67,7 @@ pub(super) fn write(
 }
 
 fn write_one(
-    disk: &Disk,
+    shared: &Shared,
     dir: &Path,
     append: &Append,
     created: i64,
@@ -86,20 +86,26 @@ fn write_one(
     };
     let scanned = scanner.finish();
     let guid = Guid::random()?;
+    let plain = [Source::Memory(&append.prefix), body];
+    let compressed = shared
+        .compression
+        .compress(&plain, &shared.disk, &shared.staging)?;
+    let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
     let message = NewMessage {
-        parts: &[Source::Memory(&append.prefix), body],
+        parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
         metadata: Metadata {
             guid: Some(guid),
             delivery: Some(append.delivery),
             received: Some(append.internal_date),
             virtual_size: Some(scanned.size),
+            plain_size: compressed.is_some().then_some(scanned.stored_size),
             ..Metadata::default()
         },
         created,
     };
-    let (path, file) = message.write(disk, dir)?;
+    let (path, file) = message.write(&shared.disk, dir)?;
     let written = Written {
-        disk: disk.clone(),
+        disk: shared.disk.clone(),
         path: Some(path),
         scanned,
         guid,
