@@ -49,7 +49,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec) -> Result<Owner, StoreError> {
         script: None,
         told: None,
     };
-    let adopted = read_folders(disk, &layout, spec, &index, &mut state)?;
+    let adopted = read_folders(disk, &layout, spec, &mut index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
     if trust != Trust::Whole {
         remove_temporary(disk, &layout.home().join("sieve"))?;
@@ -135,7 +135,7 @@ fn read_folders(
     disk: &Disk,
     layout: &Layout,
     spec: &AccountSpec,
-    index: &Index,
+    index: &mut Index,
     state: &mut State,
 ) -> Result<adopt::Images, StoreError> {
     let found = layout.folders(disk)?;

@@ -73,6 +73,11 @@ impl Store {
         Ok(Self { shared })
     }
 
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.shared.disk
+    }
+
     /// Begins a body.
     pub fn stage(&self) -> Staging {
         let shared = &self.shared;
