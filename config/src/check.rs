@@ -310,6 +310,9 @@ impl Checker<'_> {
         if config.quota.quota_grace > 100 {
             self.problem("quota.quota_grace", "must be a per cent from 0 to 100");
         }
+        if !(1..=22).contains(&config.storage.zlib_save_level) {
+            self.problem("storage.zlib_save_level", "must be from 1 to 22");
+        }
         let queue = &config.queue;
         if queue.minimal_backoff_time > queue.maximal_backoff_time {
             self.problem(

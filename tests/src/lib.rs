@@ -26,6 +26,7 @@ mod random;
 mod server;
 mod setup;
 mod smtp;
+mod soak;
 mod strace;
 mod workdir;
 
@@ -43,6 +44,7 @@ pub use random::Random;
 pub use server::Facteur;
 pub use setup::Setup;
 pub use smtp::{Reply, Smtp};
+pub use soak::{Sample, Soaked, soak};
 pub use strace::Strace;
 pub use workdir::{Ran, Workdir};
 

@@ -260,7 +260,7 @@ fn operator_makes_the_first_domain_and_changes_the_configuration() {
 }
 
 /// Words with the looks of a key that are something else: files, Dovecot's and Postfix's own.
-const NOT_KEYS: &[&str] = &["zlib_save", "network_mode", "special_use", "queue_id"];
+const NOT_KEYS: &[&str] = &["mail_compress", "network_mode", "special_use", "queue_id"];
 
 fn looks_like_a_key(word: &str) -> bool {
     let is_name = |name: &str| {

@@ -42,6 +42,6 @@ pub use quota::Quota;
 pub use restrictions::Restrictions;
 pub use sieve::{Sieve, StatusType};
 pub use smtp::Smtp;
-pub use storage::Storage;
+pub use storage::{Storage, ZlibSave};
 pub use submission::Submission;
 pub use tls::{MinProtocol, Tls};

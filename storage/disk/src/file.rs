@@ -2,19 +2,24 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::Disk;
+use crate::{
+    Disk,
+    power::{Log, SyncOf},
+};
 
 /// An open file. Reads and writes advance its own position unless they name an offset.
 #[derive(Debug)]
 pub struct DiskFile {
     file: File,
     disk: Disk,
+    /// Which file it is to a recorder.
+    id: Option<usize>,
 }
 
 impl Disk {
@@ -24,7 +29,7 @@ impl Disk {
     /// As `open(2)`; a symbolic link is followed.
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
         self.point("open")?;
-        Ok(self.wrap(File::open(path)?))
+        self.wrap(|| File::open(path), |log| log.opened(path))
     }
 
     /// Opens a file that exists for reading and writing.
@@ -34,7 +39,8 @@ impl Disk {
     pub fn open_to_change(&self, path: &Path) -> io::Result<DiskFile> {
         self.point("open")?;
         let mut options = OpenOptions::new();
-        Ok(self.wrap(options.read(true).write(true).open(path)?))
+        options.read(true).write(true);
+        self.wrap(|| options.open(path), |log| log.opened(path))
     }
 
     /// Makes a file that must not exist, for reading and writing, readable by its owner only.
@@ -45,7 +51,7 @@ impl Disk {
         self.point("create")?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(self.wrap(options.open(path)?))
+        self.wrap(|| options.open(path), |log| log.made_file(path))
     }
 
     /// Opens a file for appending, making it when it is missing.
@@ -56,7 +62,7 @@ impl Disk {
         self.point("open")?;
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        Ok(self.wrap(options.open(path)?))
+        self.wrap(|| options.open(path), |log| log.opened_or_made(path))
     }
 
     /// A file without a name in the folder `dir`: it goes when it is closed.
@@ -68,7 +74,7 @@ impl Disk {
         self.point("create")?;
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(fd) => Ok(self.wrap(File::from(fd))),
+            Ok(fd) => self.wrap(|| Ok(File::from(fd)), |_| None),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
                 let path = dir.join(format!("anonymous.{}", crate::names::unique()));
                 let file = self.create_new(&path)?;
@@ -90,11 +96,20 @@ impl Disk {
         Ok(bytes)
     }
 
-    fn wrap(&self, file: File) -> DiskFile {
-        DiskFile {
+    fn wrap(
+        &self,
+        open: impl FnOnce() -> io::Result<File>,
+        id: impl FnOnce(&mut Log) -> Option<usize>,
+    ) -> io::Result<DiskFile> {
+        let (file, id) = match &self.recorder {
+            None => (open()?, None),
+            Some(recorder) => recorder.opening(open, id)?,
+        };
+        Ok(DiskFile {
             file,
             disk: self.clone(),
-        }
+            id,
+        })
     }
 }
 
@@ -128,8 +143,10 @@ impl DiskFile {
         } else {
             UNIX_EPOCH.checked_add(distance)
         };
-        self.file
-            .set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
+        self.disk.recorded(
+            || (self.file).set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH)),
+            |log, ()| log.dated(self.id, unix),
+        )
     }
 
     /// Makes its content and size durable: `fdatasync(2)`.
@@ -138,6 +155,12 @@ impl DiskFile {
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_data(&self) -> io::Result<()> {
         self.disk.point("sync_data")?;
+        if self
+            .disk
+            .sync_recorded("sync_data", SyncOf::Data(self.id))?
+        {
+            return Ok(());
+        }
         self.file.sync_data()
     }
 
@@ -147,6 +170,9 @@ impl DiskFile {
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_all(&self) -> io::Result<()> {
         self.disk.point("sync_all")?;
+        if self.disk.sync_recorded("sync_all", SyncOf::File(self.id))? {
+            return Ok(());
+        }
         self.file.sync_all()
     }
 
@@ -156,7 +182,10 @@ impl DiskFile {
     /// As `ftruncate(2)`.
     pub fn set_len(&self, size: u64) -> io::Result<()> {
         self.disk.point("truncate")?;
-        self.file.set_len(size)
+        self.disk.recorded(
+            || self.file.set_len(size),
+            |log, ()| log.cut_to(self.id, size),
+        )
     }
 
     /// Reads up to `bytes.len()` bytes at `offset`.
@@ -188,7 +217,10 @@ impl DiskFile {
     /// As `pwrite(2)`.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.strike_write(bytes, Some(offset))?;
-        self.file.write_all_at(bytes, offset)
+        self.disk.recorded(
+            || self.file.write_all_at(bytes, offset),
+            |log, ()| log.wrote(self.id, offset, bytes),
+        )
     }
 
     /// Appends `size` bytes of `from`, beginning at `offset` there, at this file's position, without
@@ -198,6 +230,9 @@ impl DiskFile {
     /// As `copy_file_range(2)`; [`io::ErrorKind::UnexpectedEof`] when `from` is shorter.
     pub fn copy_range(&mut self, from: &DiskFile, offset: u64, size: u64) -> io::Result<()> {
         self.disk.point("copy")?;
+        if self.id.is_some() {
+            return self.copy_by_hand(from, offset, size);
+        }
         let (mut at, mut left) = (offset, size);
         while left > 0 {
             let most = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
@@ -228,7 +263,11 @@ impl DiskFile {
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.file.write_all(space.get(..n).unwrap_or_default())?;
+            let mut rest = space.get(..n).unwrap_or_default();
+            while !rest.is_empty() {
+                let written = self.write_here(rest)?;
+                rest = rest.get(written..).unwrap_or_default();
+            }
             at += n as u64;
             left -= n as u64;
         }
@@ -251,6 +290,20 @@ impl DiskFile {
     /// The plain file, for readers that map it.
     pub fn as_file(&self) -> &File {
         &self.file
+    }
+
+    /// Writes at its own position (or the end, if it was opened for appending).
+    fn write_here(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.recorded(
+            || (&self.file).write(bytes),
+            |log, written| {
+                // For appending, only now the position is known.
+                if let Ok(end) = (&self.file).stream_position() {
+                    let bytes = bytes.get(..*written).unwrap_or_default();
+                    log.wrote(self.id, end.saturating_sub(*written as u64), bytes);
+                }
+            },
+        )
     }
 
     /// Meets a fault before writing `bytes`; a kill may leave half of them.
@@ -279,11 +332,15 @@ impl Read for DiskFile {
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.strike_write(bytes, None)?;
-        self.file.write(bytes)
+        self.write_here(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.strike_write(slices.first().map(|s| &**s).unwrap_or_default(), None)?;
+        let first = slices.first().map(|slice| &**slice).unwrap_or_default();
+        self.strike_write(first, None)?;
+        if self.id.is_some() {
+            return self.write_here(first);
+        }
         self.file.write_vectored(slices)
     }
 

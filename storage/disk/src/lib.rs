@@ -1,7 +1,8 @@
 //! The one module that touches files.
 //!
 //! Everything the storage crates do to a disk goes through a [`Disk`], so that a test can make any
-//! one call fail, or "kill" the process before it ([`Disk::failing`], [`Disk::crashing`]). What the
+//! one call fail, "kill" the process before it ([`Disk::failing`], [`Disk::crashing`]), or see what a
+//! power loss would leave ([`Disk::recording`]). What the
 //! bytes mean belongs to the callers. Calls map one to one onto system calls; a call that makes,
 //! moves or removes a name does **not** sync the folder: callers say [`Disk::sync_dir`] when they
 //! need it, and [`Disk::write_atomically`] does all of it.
@@ -10,11 +11,13 @@ mod faults;
 mod file;
 mod look;
 mod names;
+mod power;
 
 pub use faults::Faults;
 pub use file::DiskFile;
 pub use look::Times;
 pub use names::{Entry, EntryKind, Lock};
+pub use power::{PowerLoss, Sync};
 
 use std::{io, sync::Arc};
 
@@ -24,6 +27,7 @@ use crate::faults::{Strike, When};
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     faults: Option<Arc<Faults>>,
+    recorder: Option<Arc<power::Recorder>>,
 }
 
 impl Disk {
@@ -63,6 +67,7 @@ impl Disk {
         let faults = Arc::new(faults);
         let disk = Self {
             faults: Some(Arc::clone(&faults)),
+            recorder: None,
         };
         (disk, faults)
     }

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::Disk;
+use crate::{Disk, power::SyncOf};
 
 /// What a name in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,10 @@ impl Disk {
     /// As `mkdir(2)`.
     pub fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.point("create_dir")?;
-        DirBuilder::new().mode(0o700).create(path)
+        self.recorded(
+            || DirBuilder::new().mode(0o700).create(path),
+            |log, ()| log.made_dir(path),
+        )
     }
 
     /// Makes a folder and those above it that are missing, and makes them durable.
@@ -103,6 +106,9 @@ impl Disk {
     /// As `open(2)` and `fsync(2)`.
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.point("sync_dir")?;
+        if self.sync_recorded("sync_dir", SyncOf::Dir(path))? {
+            return Ok(());
+        }
         File::open(path)?.sync_all()
     }
 
@@ -112,6 +118,9 @@ impl Disk {
     /// As `open(2)` and `syncfs(2)`.
     pub fn sync_file_system(&self, path: &Path) -> io::Result<()> {
         self.point("sync_file_system")?;
+        if self.sync_recorded("sync_file_system", SyncOf::All(path))? {
+            return Ok(());
+        }
         rustix::fs::syncfs(File::open(path)?).map_err(io::Error::from)
     }
 
@@ -121,7 +130,7 @@ impl Disk {
     /// As `rename(2)`.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.point("rename")?;
-        fs::rename(from, to)
+        self.recorded(|| fs::rename(from, to), |log, ()| log.renamed(from, to))
     }
 
     /// Renames unless `to` exists.
@@ -131,7 +140,7 @@ impl Disk {
     pub fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         self.point("rename")?;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        let rename = || match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // The file system does not know the flag.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 if fs::symlink_metadata(to).is_ok() {
@@ -140,7 +149,8 @@ impl Disk {
                 fs::rename(from, to)
             }
             result => result.map_err(io::Error::from),
-        }
+        };
+        self.recorded(rename, |log, ()| log.renamed(from, to))
     }
 
     /// Gives a file a second name.
@@ -149,7 +159,7 @@ impl Disk {
     /// As `link(2)`.
     pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.point("link")?;
-        fs::hard_link(from, to)
+        self.recorded(|| fs::hard_link(from, to), |log, ()| log.linked(from, to))
     }
 
     /// Makes a symbolic link at `path` that says `target`.
@@ -158,7 +168,10 @@ impl Disk {
     /// As `symlink(2)`.
     pub fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
         self.point("symlink")?;
-        std::os::unix::fs::symlink(target, path)
+        self.recorded(
+            || std::os::unix::fs::symlink(target, path),
+            |log, ()| log.made_link(target, path),
+        )
     }
 
     /// What the symbolic link at `path` says; `None` when it is missing or no link.
@@ -187,7 +200,7 @@ impl Disk {
     /// As `unlink(2)`.
     pub fn unlink(&self, path: &Path) -> io::Result<()> {
         self.point("unlink")?;
-        fs::remove_file(path)
+        self.recorded(|| fs::remove_file(path), |log, ()| log.removed(path))
     }
 
     /// Removes a file's name if it is there; says whether it was.
@@ -208,7 +221,7 @@ impl Disk {
     /// As `rmdir(2)`.
     pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.point("remove_dir")?;
-        fs::remove_dir(path)
+        self.recorded(|| fs::remove_dir(path), |log, ()| log.removed(path))
     }
 
     /// Removes a folder and all that is in it.
@@ -217,7 +230,7 @@ impl Disk {
     /// As `rmdir(2)` and `unlink(2)`.
     pub fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         self.point("remove_dir_all")?;
-        fs::remove_dir_all(path)
+        self.recorded(|| fs::remove_dir_all(path), |log, ()| log.removed_all(path))
     }
 
     /// The names in a folder, in no order.
@@ -338,11 +351,14 @@ impl Disk {
     /// As `open(2)` and `flock(2)`.
     pub fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
         self.point("lock")?;
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let mut options = fs::OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = self.recorded(
+            || options.open(path),
+            |log, _| {
+                log.opened_or_made(path);
+            },
+        )?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),

@@ -176,7 +176,7 @@ impl Run {
 
     fn expunge(&mut self) {
         let mut gone = UidSet::new();
-        while gone.len() < 1000 {
+        while gone.len() < 1000.min(u64::from(self.count) / 2) {
             gone.insert(Uid::new(self.numbers.below(self.count) + 1).unwrap());
         }
         let (time, bytes) = self.written(|run| {

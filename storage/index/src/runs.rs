@@ -264,7 +264,7 @@ impl<T: Packed> Runs<T> {
         let shrunk = self.0.iter().filter(|(_, run)| run.shrunk);
         let shrunk: Vec<i64> = shrunk.map(|(from, _)| *from).collect();
         for from in shrunk {
-            let is_short = |run: &Run<T>| !run.messages.is_empty() && room(&run.messages).is_some();
+            let is_short = |run: &Run<T>| !run.messages.is_empty() && is_short(&run.messages);
             if !self.0.get(&from).is_some_and(is_short) {
                 continue;
             }
@@ -330,15 +330,19 @@ impl<T: Packed> Runs<T> {
     }
 }
 
-/// How many messages and bytes may join these so that the run is not full; `None` when they are
-/// enough by themselves.
+/// What joined runs have at most: so that they are not cut again soon.
+const JOINED_MESSAGES: usize = MAX_MESSAGES * 3 / 4;
+const JOINED_BYTES: usize = MAX_BYTES * 3 / 4;
+
+/// Whether these are so few that they should join others.
+fn is_short<T: Packed>(messages: &[T]) -> bool {
+    messages.len() <= JOINED_MESSAGES / 2 && encoded_len(messages) <= JOINED_BYTES / 2
+}
+
+/// How many messages and bytes may join these.
 fn room<T: Packed>(messages: &[T]) -> Option<(usize, usize)> {
-    let (most, longest) = (MAX_MESSAGES * 3 / 4, MAX_BYTES * 3 / 4);
-    if messages.len() > most / 2 {
-        return None;
-    }
-    let len = encoded_len(messages);
-    (len <= longest / 2).then(|| (most - messages.len(), longest - len))
+    let left = JOINED_MESSAGES.checked_sub(messages.len())?;
+    Some((left, JOINED_BYTES.checked_sub(encoded_len(messages))?))
 }
 
 /// The length of a blob of all of these; more than a blob can have when they do not fit one.

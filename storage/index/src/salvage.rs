@@ -46,6 +46,25 @@ impl Index {
     }
 
     /// Adds the messages of the runs that begin within these UIDs.
+    /// The facts about the account, as far as they can be read.
+    pub fn salvage_facts(&self) -> Vec<(String, String)> {
+        let mut facts = Vec::new();
+        // What came before a page that is damaged is there.
+        let _ = self.read_facts(&mut facts);
+        facts
+    }
+
+    fn read_facts(&self, facts: &mut Vec<(String, String)>) -> Result<(), IndexError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT name, value FROM fact")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            facts.push((row.get(0)?, row.get(1)?));
+        }
+        Ok(())
+    }
+
     fn messages_between(
         &self,
         mailbox: u32,

@@ -32,6 +32,9 @@ impl Metadata {
         let mut out = Vec::with_capacity(128);
         out.extend_from_slice(MAGIC);
         // Writing to a Vec cannot fail.
+        if let Some(size) = self.plain_size {
+            let _ = writeln!(out, "Z{size:x}");
+        }
         if let Some(received) = self.received {
             // Dovecot prints a negative time as unsigned.
             let _ = writeln!(out, "R{:x}", received.unix());

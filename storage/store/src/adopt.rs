@@ -42,7 +42,7 @@ pub(crate) fn image(
     disk: &Disk,
     layout: &Layout,
     spec: &AccountSpec,
-    index: &Index,
+    index: &mut Index,
     name: &MailboxName,
 ) -> Result<Option<MailboxImage>, StoreError> {
     // A damaged file is one of ours.
@@ -72,7 +72,7 @@ pub(crate) fn image(
         }
     };
     if let Some(guid) = image.guid
-        && index.fact(&fact(guid))?.is_some()
+        && !begin(index, guid)?
     {
         tracing::warn!(account = %spec.id, mailbox = %name, "Dovecot's index is passed over: it was taken over before, and is older than what was changed since");
         return Ok(None);
@@ -103,9 +103,26 @@ fn file_of(
     Ok(Some(disk.read(&path)?))
 }
 
-/// The fact that says that the mailbox with this GUID was taken over.
+/// How far the mailbox with this GUID is taken over: a fact of the index.
 fn fact(guid: Guid) -> String {
     format!("adopted {guid}")
+}
+
+/// It was begun; what the index has may be without flags yet.
+const BEGUN: &str = "begun";
+/// The mailbox is ours.
+const DONE: &str = "done";
+
+/// Notes that the mailbox with this GUID is being taken over; says whether it may be. One that the
+/// index has already, and not from an attempt that was killed, is ours.
+fn begin(index: &mut Index, guid: Guid) -> Result<bool, StoreError> {
+    match index.fact(&fact(guid))? {
+        Some(how) => return Ok(how == BEGUN),
+        None if index.mailboxes()?.iter().any(|row| row.guid == guid) => return Ok(false),
+        None => {}
+    }
+    index.transaction(|transaction| transaction.set_fact(&fact(guid), BEGUN))?;
+    Ok(true)
 }
 
 /// The identity that the mailbox keeps.
@@ -231,7 +248,7 @@ pub(crate) fn confirm(
     index.transaction(|transaction| {
         guids
             .iter()
-            .try_for_each(|guid| transaction.set_fact(&fact(*guid), "1"))
+            .try_for_each(|guid| transaction.set_fact(&fact(*guid), DONE))
     })?;
     Ok(())
 }

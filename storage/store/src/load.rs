@@ -15,6 +15,7 @@ use facteur_sdbox::{Identity, Layout, Subscriptions};
 use crate::{
     StoreError, adopt, folders,
     log::Log,
+    maintenance,
     owner::{FORGOTTEN, Folder, Owner, START, State, UID_VALIDITY},
     reconcile, replay,
     shared::Shared,
@@ -35,8 +36,8 @@ pub(crate) fn account(
     shared.touches(&spec.home)?;
     match attempt(shared, spec, settled) {
         Err(StoreError::Index(cause)) => {
-            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; their flags are lost");
-            Index::remove(&shared.disk, &index_path(&Layout::new(&spec.home)))?;
+            tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; flags that it cannot give any more are lost");
+            maintenance::mend(&shared.disk, &Layout::new(&spec.home))?;
             attempt(shared, spec, true)
         }
         result => result,
@@ -68,7 +69,7 @@ fn attempt(
         told: None,
         pending: VecDeque::new(),
     };
-    let adopted = read_folders(shared, &layout, spec, &index, &mut state)?;
+    let adopted = read_folders(shared, &layout, spec, &mut index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
     for (name, folder) in &mut state.folders {
         let look = left == Left::Elsewhere || new.contains(name);
@@ -238,7 +239,7 @@ fn read_folders(
     shared: &Shared,
     layout: &Layout,
     spec: &AccountSpec,
-    index: &Index,
+    index: &mut Index,
     state: &mut State,
 ) -> Result<adopt::Images, StoreError> {
     let disk = &shared.disk;

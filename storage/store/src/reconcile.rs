@@ -113,7 +113,7 @@ fn give_new_uids(
 
 /// Writes the rows of a message from its file; `None` when the file is not one that can be read. It
 /// is left alone then.
-fn adopt(
+pub(crate) fn adopt(
     disk: &Disk,
     transaction: &Transaction<'_>,
     mailbox: u32,

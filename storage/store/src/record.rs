@@ -244,27 +244,6 @@ impl Change {
             Self::Remember { .. } => Vec::new(),
         }
     }
-
-    /// What it takes in memory, roughly, in bytes.
-    pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Add(added) => {
-                    let content = match &added.content {
-                        Content::Inline { prefix, .. } => prefix.len(),
-                        Content::File { name } => name.len(),
-                    };
-                    let parts = [&added.envelope, &added.body_structure, &added.body];
-                    let parts: usize = parts.iter().map(|part| part.len()).sum();
-                    size_of::<Added>() + content + parts
-                }
-                Self::Flags { runs, .. } => runs.len() * size_of::<FlagRun>(),
-                Self::Keywords { text, .. } => text.len(),
-                Self::Copy { pairs, .. } => pairs.len() * size_of::<(u32, Message)>(),
-                Self::Expunge { ranges, .. } => ranges.len() * 8,
-                Self::Numbers { .. } | Self::Remember { .. } => 0,
-            }
-    }
 }
 
 impl MailboxId {

@@ -20,8 +20,10 @@ use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolE
 
 use crate::{
     StoreError, copy,
+    compress::Compression,
     folders::graves,
     log::Log,
+    maintenance,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
     slot::{self, INCOMPLETE, SESSION, index_path},
 };
@@ -185,8 +187,10 @@ impl Home {
             Ok((index, rows)) => (index, rows, missing),
             Err(IndexError::Damaged(cause)) => {
                 tracing::warn!(home = %home.display(), cause, "index is damaged: rebuilding it from the messages; their flags are lost but for those in the journal");
-                Index::remove(disk, &path)?;
-                (Index::open(disk, &path)?, Vec::new(), true)
+                maintenance::mend(disk, &layout)?;
+                let index = Index::open(disk, &path)?;
+                let rows = index.mailboxes()?;
+                (index, rows, true)
             }
             Err(error) => return Err(error.into()),
         };
@@ -195,7 +199,11 @@ impl Home {
             // What the journal has not is looked for in the files when the account is opened.
             index.transaction(|t| t.set_fact(SESSION, INCOMPLETE))?;
         }
-        let applied = slot::applied(&index, log)?;
+        // What was saved of a damaged index need not be all that it says.
+        let applied = match fresh {
+            true => None,
+            false => slot::applied(&index, log)?,
+        };
         let mut mailboxes = HashMap::new();
         for (guid, path) in graves(disk, &layout)? {
             mailboxes.insert(guid, (path, None));
@@ -374,13 +382,20 @@ fn write(
     received: InternalDate,
     parts: &[&[u8]],
 ) -> Result<(), StoreError> {
-    let parts: Vec<Source<'_>> = parts.iter().map(|part| Source::Memory(part)).collect();
+    let plain: Vec<Source<'_>> = parts.iter().map(|part| Source::Memory(part)).collect();
+    // One that looks compressed must be.
+    let compressed = Compression::default().compress(&plain, disk, dir)?;
+    let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
     let message = NewMessage {
-        parts: &parts,
+        parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
         metadata: Metadata {
             guid: Some(added.guid),
             delivery: Some(added.delivery),
             received: Some(received),
+            virtual_size: added.message.row().map(|row| row.size),
+            plain_size: compressed
+                .is_some()
+                .then(|| plain.iter().map(Source::size).sum()),
             ..Metadata::default()
         },
         created: added.noted_at,

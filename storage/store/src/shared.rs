@@ -1,7 +1,7 @@
 //! What all accounts of a store share.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fmt,
     path::{Path, PathBuf},
     sync::{
@@ -17,7 +17,9 @@ use facteur_model::{AccountId, AccountSpec};
 use facteur_spool::{Entry, Spool};
 
 use crate::{
-    Options, StoreError, load,
+    Options, StoreError,
+    compress::Compression,
+    load,
     log::Log,
     owner::Owner,
     replay::{How, Replay, Scope},
@@ -51,7 +53,10 @@ pub(crate) struct Shared {
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
     pub(crate) gate: ArcSwapOption<Gate>,
+    pub(crate) compression: Compression,
     accounts: Mutex<HashMap<AccountId, Slot>>,
+    /// Accounts that nobody can have now, because their index is being rebuilt.
+    closed: Mutex<HashSet<AccountId>>,
     /// The homes of loaded accounts.
     homes: Mutex<HashMap<PathBuf, AccountId>>,
     started: Instant,
@@ -89,7 +94,9 @@ impl Shared {
             on_spooled: ArcSwapOption::empty(),
             on_usage: ArcSwapOption::empty(),
             gate: ArcSwapOption::empty(),
+            compression: Compression::default(),
             accounts: Mutex::default(),
+            closed: Mutex::default(),
             homes: Mutex::default(),
             started: Instant::now(),
             swept: AtomicU64::new(0),
@@ -100,13 +107,8 @@ impl Shared {
     /// The owner of an account; it is loaded when nobody has it.
     pub(crate) fn owner(self: &Arc<Self>, spec: &AccountSpec) -> Result<Arc<Owner>, StoreError> {
         let now = self.started.elapsed().as_secs();
-        let slot = Arc::clone(
-            self.accounts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(spec.id.clone())
-                .or_default(),
-        );
+        self.refuse_closed(&spec.id)?;
+        let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.as_ref().filter(|owner| !owner.is_broken()) {
             if owner.layout.home() != spec.home {
@@ -131,7 +133,7 @@ impl Shared {
 
     /// Does what could not be done of the journal's changes to an account that is not loaded; says
     /// whether there was any.
-    fn settle(&self, account: &AccountId) -> Result<bool, StoreError> {
+    pub(crate) fn settle(&self, account: &AccountId) -> Result<bool, StoreError> {
         if !self.log.since().unsettled.contains(account) {
             return Ok(false);
         }
@@ -149,6 +151,53 @@ impl Shared {
         }
         self.log.since().unsettled.remove(account);
         Ok(true)
+    }
+
+    fn slot(&self, id: &AccountId) -> Slot {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(accounts.entry(id.clone()).or_default())
+    }
+
+    /// Does something to an account while nobody loads it or fetches its owner, who is in what
+    /// `work` gets if there is one.
+    pub(crate) fn with_slot<T>(
+        &self,
+        spec: &AccountSpec,
+        work: impl FnOnce(&mut Option<Arc<Owner>>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let slot = self.slot(&spec.id);
+        let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            self.claim_home(spec)?;
+        }
+        let worked = work(&mut held);
+        if held.is_none() {
+            self.release_home(&spec.home);
+        }
+        worked
+    }
+
+    /// Has everybody who asks for the account told at once to come back later, until the guard is
+    /// dropped. `None` when it is so already.
+    pub(crate) fn close_account(self: &Arc<Self>, id: &AccountId) -> Option<Closed> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.insert(id.clone()).then(|| Closed {
+            shared: Arc::clone(self),
+            id: id.clone(),
+        })
+    }
+
+    fn refuse_closed(&self, id: &AccountId) -> Result<(), StoreError> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.contains(id) {
+            return Err(StoreError::Index("it is being rebuilt".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn release_home(&self, home: &Path) {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.remove(home);
     }
 
     /// The owner of an account, if there is one and nobody has to be waited for.
@@ -207,8 +256,7 @@ impl Shared {
                     }
                     Some(owner) => {
                         owner.unload(self);
-                        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-                        homes.remove(owner.layout.home());
+                        self.release_home(owner.layout.home());
                     }
                     None => {}
                 }
@@ -273,6 +321,19 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.log.since().closed = true;
         self.log.wake.notify_all();
+    }
+}
+/// Keeps an account closed: [`Shared::close_account`].
+pub(crate) struct Closed {
+    shared: Arc<Shared>,
+    id: AccountId,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let closed = &self.shared.closed;
+        let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.remove(&self.id);
     }
 }
 

@@ -47,7 +47,7 @@ pub struct AutoFolder {
 /// The mail store. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Store {
@@ -70,6 +70,11 @@ impl Store {
             checkpoint::start(&shared, checkpoints)?;
         }
         Ok(Self { shared })
+    }
+
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.shared.disk
     }
 
     /// Begins a body.
@@ -100,6 +105,11 @@ impl Store {
     /// Then nothing of the batch was done.
     pub fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         commit::commit(&self.shared, &batch)
+    }
+
+    /// Compresses new messages with zstd at this level; those that are there stay as they are.
+    pub fn compress_with(&self, level: Option<i32>) {
+        self.shared.compression.set(level);
     }
 
     /// The spool, for the queue.

@@ -12,7 +12,8 @@ use super::{
     check::check,
     client::{note, transcript},
     ledger::{Doubt, Ledger},
-    work::{ALICE, BOB, CAROL, FILING, Places, Work, vacation},
+    text::vacation,
+    work::{ALICE, BOB, CAROL, End, FILING, Places, Work},
 };
 use crate::{
     Facteur, FaultCounts, FaultPoint, Forgetful, Image, Loss, Random, Setup, Strike,
@@ -116,7 +117,7 @@ impl Campaign {
             ledger: &ledger,
             places: Places::of(&self.facteur),
             seed: self.random.next_number(),
-            steps: self.steps,
+            end: End::Steps(self.steps),
         };
         let done = work.run();
         self.ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);

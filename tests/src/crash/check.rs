@@ -140,8 +140,9 @@ impl Census {
                     continue;
                 };
                 let what = format!("{user}: {} in {folder}, UID {}", found.id, found.uid);
+                let whole = super::text::message(&found.id, &message.head, message.size);
                 let text = self.texts.get(&(folder.clone(), found.uid));
-                if !text.is_some_and(|text| text.contains(&message.text)) {
+                if !text.is_some_and(|text| text.contains(&whole)) {
                     wrong.push(format!("{what}: torn: {text:.300?}"));
                 }
                 if message

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{PATIENCE, Response, imap::literal_length};
@@ -78,7 +79,11 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, text: &str) -> Option<()> {
-        note(format!("{} > {text:.160?}", self.who));
+        note(format!(
+            "{} > {:?}",
+            self.who,
+            text.get(..160).unwrap_or(text)
+        ));
         self.stream.get_mut().write_all(text.as_bytes()).ok()
     }
 
@@ -95,6 +100,17 @@ impl Client {
                 return Some(line);
             }
         }
+    }
+
+    /// Waits until there is something to read, not for long.
+    pub(crate) fn wait_briefly(&mut self) -> Option<()> {
+        let stream = self.stream.get_ref();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .ok()?;
+        // Only a line that is there already is read by others.
+        let _ = self.stream.fill_buf();
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).ok()
     }
 
     /// Sends a command of IMAP.

@@ -87,7 +87,9 @@ impl FlagHistory {
 /// A message by its id.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    pub(crate) text: String,
+    /// Of what [`super::text::message`] makes its text again.
+    pub(crate) head: String,
+    pub(crate) size: usize,
     pub(crate) places: Doubt<Placement>,
     pub(crate) flags: BTreeMap<String, FlagHistory>,
     /// INTERNALDATE, when it was given.
@@ -145,13 +147,14 @@ impl Ledger {
 
 impl Account {
     /// A message on its way into `folder`.
-    pub(crate) fn expect(&mut self, id: &str, text: &str, folder: &str, flags: Flags) {
+    pub(crate) fn expect(&mut self, id: &str, of: (&str, usize), folder: &str, flags: Flags) {
         let mut places = Doubt::sure(Placement::new());
         places.ask(Placement::from([folder.to_owned()]));
         // A message that nobody was promised may be there without its flags.
         let history = FlagHistory(vec![(When::Before, Flags::new()), (When::Asked, flags)]);
         let message = Message {
-            text: text.to_owned(),
+            head: of.0.to_owned(),
+            size: of.1,
             places,
             flags: BTreeMap::from([(folder.to_owned(), history)]),
             date: None,

@@ -6,11 +6,14 @@
 //! whole machine, starts again, and everything is compared with what clients were told
 //! ([`ledger`], [`check`]). Then the next one, on what the last one left.
 
+mod asks;
 mod campaign;
-mod check;
-mod client;
-mod ledger;
-mod view;
-mod work;
+pub(crate) mod check;
+pub(crate) mod client;
+pub(crate) mod ledger;
+mod reader;
+pub(crate) mod text;
+pub(crate) mod view;
+pub(crate) mod work;
 
 pub use campaign::{Campaign, Crash};

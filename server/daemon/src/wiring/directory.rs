@@ -120,7 +120,12 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
 
 /// Where mail lies.
 pub(crate) fn home(config: &Config) -> anyhow::Result<HomeTemplate> {
-    let facteur_config::sections::Storage { mail_location } = &config.storage;
+    let facteur_config::sections::Storage {
+        mail_location,
+        // For the store: `store::zlib_save`.
+        zlib_save: _,
+        zlib_save_level: _,
+    } = &config.storage;
     let template = if mail_location.is_empty() {
         Paths::new(config).mail_location()
     } else {

@@ -57,6 +57,7 @@ impl Parts {
             let folder = paths.state();
             format!("cannot open the mail store {}", folder.display())
         })?;
+        store.compress_with(store::zlib_save(config));
         let directory = CurrentDirectory::new(directory::open(config).await?);
         let quota = QuotaMirror::new();
         let mirror = quota.clone();
@@ -148,6 +149,7 @@ impl Parts {
         directory: Arc<dyn Directory>,
     ) -> anyhow::Result<()> {
         let deliverer = Deliverer::new(self.store.clone(), delivery::options(config)?);
+        self.store.compress_with(store::zlib_save(config));
         self.directory.replace(directory);
         self.queue.reconfigure(
             queue::options(config)?,

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use facteur_config::{
     Config,
-    sections::{Auto, Mailbox, SpecialUse as Use},
+    sections::{Auto, Mailbox, SpecialUse as Use, Storage, ZlibSave},
 };
 use facteur_model::{MailboxName, SpecialUse};
 use facteur_store::{AutoFolder, Options};
@@ -26,6 +26,20 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         staging_memory: STAGING_MEMORY,
         ..Options::default()
     })
+}
+
+/// The level at which new messages are compressed, if they are.
+pub(crate) fn zlib_save(config: &Config) -> Option<i32> {
+    let Storage {
+        // For the directory: `directory::home`.
+        mail_location: _,
+        zlib_save,
+        zlib_save_level,
+    } = &config.storage;
+    match zlib_save {
+        ZlibSave::No => None,
+        ZlibSave::Zstd => i32::try_from(*zlib_save_level).ok(),
+    }
 }
 
 fn auto_folder(config: &Config, name: &str, mailbox: &Mailbox) -> anyhow::Result<AutoFolder> {

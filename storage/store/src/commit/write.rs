@@ -83,10 +83,10 @@ pub(super) fn write<'a>(
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
             let mut dir = owner.layout.mails(&append.mailbox);
             let inline = bodies.inline(&append.body, &append.prefix);
-            let (one, file) = match write_one(&shared.disk, &dir, append, inline.clone(), created) {
+            let (one, file) = match write_one(shared, &dir, append, inline.clone(), created) {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                     dir = owner.layout.mails(&MailboxName::inbox());
-                    write_one(&shared.disk, &dir, append, inline.clone(), created)?
+                    write_one(shared, &dir, append, inline.clone(), created)?
                 }
                 result => result?,
             };
@@ -107,7 +107,7 @@ pub(super) fn write<'a>(
 }
 
 fn write_one(
-    disk: &Disk,
+    shared: &Shared,
     dir: &Path,
     append: &Append,
     inline: Option<Content>,
@@ -127,24 +127,30 @@ fn write_one(
     };
     let scanned = scanner.finish();
     let guid = Guid::random()?;
+    let plain = [Source::Memory(&append.prefix), body];
+    let compressed = shared
+        .compression
+        .compress(&plain, &shared.disk, &shared.staging)?;
+    let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
     let message = NewMessage {
-        parts: &[Source::Memory(&append.prefix), body],
+        parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
         metadata: Metadata {
             guid: Some(guid),
             delivery: Some(append.delivery),
             received: Some(append.internal_date),
             virtual_size: Some(scanned.size),
+            plain_size: compressed.is_some().then_some(scanned.stored_size),
             ..Metadata::default()
         },
         created,
     };
-    let (path, file) = message.write(disk, dir)?;
+    let (path, file) = message.write(&shared.disk, dir)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let content = inline.unwrap_or_else(|| Content::File {
         name: name.unwrap_or_default().to_owned(),
     });
     let written = Written {
-        disk: disk.clone(),
+        disk: shared.disk.clone(),
         path: Some(path),
         scanned,
         guid,

@@ -34,14 +34,13 @@ impl Form {
     /// The same when the metadata was read already.
     pub(crate) fn by(message: &MessageFile, metadata: &Metadata) -> io::Result<Self> {
         let stored = message.stored_size;
-        match (message.looks, metadata.plain_size) {
-            (None, Some(plain)) if plain != stored => Err(io::Error::new(
+        let plain = metadata.plain_size.filter(|plain| *plain != stored);
+        match (message.looks, plain) {
+            (None, Some(_)) => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the message is compressed in an unknown way",
             )),
-            (None, _) => Ok(Self::Plain),
-            // We say so of a plain message that only looks compressed.
-            (Some(_), Some(plain)) if plain == stored => Ok(Self::Plain),
+            (None, None) => Ok(Self::Plain),
             (Some(method), Some(plain)) => Ok(Self::Compressed(method, plain)),
             // Dovecot does not say the plain size when it happens to be the compressed one.
             (Some(method), None) => Ok(match decompresses(message, method, stored)? {

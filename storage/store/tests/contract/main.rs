@@ -11,6 +11,7 @@ mod change;
 mod compressed;
 mod crash;
 mod folder;
+mod maintenance;
 mod rebuild;
 mod redelivery;
 mod script;
