@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 use facteur_model::{AccountId, AccountSpec, FolderRules, MailboxName, QuotaLimits, Usage};
 
 use crate::{
-    StoreError,
+    Account, StoreError,
     owner::{Owner, State},
     shared::Shared,
 };
@@ -78,6 +78,20 @@ impl State {
             rules: limits.folders.clone(),
             usage: self.usage(limits),
         });
+    }
+}
+
+impl Account {
+    /// Tells what it holds to whoever follows that, though it has not changed.
+    ///
+    /// # Errors
+    /// When the account is being reopened.
+    pub fn tell_usage(&self) -> Result<Usage, StoreError> {
+        let state = self.owner().lock()?;
+        let spec = self.owner().spec();
+        let usage = state.usage(&spec.quota);
+        self.shared().tell(&spec, usage, usage);
+        Ok(usage)
     }
 }
 

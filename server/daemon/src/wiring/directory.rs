@@ -98,6 +98,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
                 .collect::<anyhow::Result<_>>()?,
             default_domain: super::login::default_realm(config)?,
             home,
+            quota: super::quota::defaults(config)?,
         })
     } else {
         Source::Sql(Box::new(SqlOptions {
@@ -105,6 +106,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
             timeout: timeout.0,
             queries: queries(&config.queries),
             usage_database: Some(paths.usage()),
+            quota: super::quota::defaults(config)?,
             ..SqlOptions::new(url, home)
         }))
     };
