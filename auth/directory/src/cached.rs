@@ -104,6 +104,11 @@ impl<D: Directory> Directory for Cached<D> {
         })
     }
 
+    fn domain_quota<'a>(&'a self, domain: &'a Domain) -> Answer<'a, Option<u64>> {
+        // Asked rarely.
+        self.directory.domain_quota(domain)
+    }
+
     fn accounts(&self) -> Answer<'_, Vec<Address>> {
         self.directory.accounts()
     }

@@ -58,6 +58,10 @@ pub trait Directory: Send + Sync + 'static {
     fn sender_login<'a>(&'a self, _address: &'a Address) -> Answer<'a, Option<Vec<String>>> {
         Box::pin(async { Ok(None) })
     }
+    /// What the accounts of a domain may hold together, in bytes; `None` is unlimited.
+    fn domain_quota<'a>(&'a self, _domain: &'a Domain) -> Answer<'a, Option<u64>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Every account's address.
     fn accounts(&self) -> Answer<'_, Vec<Address>>;
     /// Mirrors what an account holds (quota2).

@@ -42,6 +42,6 @@ pub use quota::Quota;
 pub use restrictions::Restrictions;
 pub use sieve::{Sieve, StatusType};
 pub use smtp::Smtp;
-pub use storage::{Storage, ZlibSave};
+pub use storage::{MailFsync, Storage, ZlibSave};
 pub use submission::Submission;
 pub use tls::{MinProtocol, Tls};

@@ -1,6 +1,9 @@
 //! `[storage]`: where mail lies.
 
-use crate::{section::section, setting::choice};
+use crate::{
+    section::section,
+    setting::{Period, Size, choice},
+};
 
 choice! {
     /// How new messages are compressed.
@@ -12,12 +15,38 @@ choice! {
     }
 }
 
+choice! {
+    /// What is synced to the disk before it is acknowledged.
+    MailFsync {
+        /// Everything, changes of flags too.
+        Always = "always",
+        /// Everything whose loss would be noticed: messages, folders, scripts, expunges. Flags follow
+        /// within a second.
+        Optimized = "optimized",
+        /// Nothing: a power loss may lose any mail that was accepted. For tests and imports.
+        Never = "never",
+    }
+}
+
 section! {
-    /// Where mail lies.
+    /// Where mail lies, and how it is kept.
     Storage {
         /// Format and place of a user's mail: `sdbox:/path`. `%u` is the user's address, `%n` its local
         /// part, `%d` its domain. Empty is `sdbox:` below `data_directory`.
         mail_location: String = String::new(),
+        /// What is synced before it is acknowledged. A change takes effect at the next start, as with the
+        /// four keys below.
+        mail_fsync: MailFsync = MailFsync::Optimized,
+        /// Most octets in the journal, which has every change until it is in its place. A checkpoint
+        /// brings it there when half of this is used; a start after a crash does the rest again.
+        journal_size: Size = Size(64 << 20),
+        /// Longest time between a change and the checkpoint that brings it into its place.
+        checkpoint_interval: Period = Period::seconds(30),
+        /// Accounts that nobody uses are forgotten, eldest first, while all in memory take more than
+        /// this, and in any case after `account_idle_time`.
+        account_cache_size: Size = Size(32 << 20),
+        /// How long an account that nobody uses stays in memory.
+        account_idle_time: Period = Period::minutes(5),
         /// Compresses new messages as Dovecot does (its `mail_compress_write_method` since 2.4): "zstd",
         /// or "no". A Dovecot that is to read them needs its zlib plugin (`mail_compress`). Whatever
         /// this says, compressed messages that are there are read, gz, bz2, lz4 and xz too; sizes and

@@ -3,17 +3,21 @@
 //! Plans what a message does to each local recipient and writes it into one batch; committing it
 //! is the caller's (intake for mail that arrives, queue for mail that waited).
 
+mod domain_quota;
 mod filter;
 mod options;
 mod orders;
 mod outbox;
 mod plan;
 mod quota_mirror;
+mod quota_warning;
 mod save_log;
 pub mod sieve;
 mod world;
 
+pub use domain_quota::DomainQuota;
 pub use options::{Options, RedirectSender, SieveOptions};
 pub use plan::{Arrived, Deliverer, LocalRecipient, Outcome};
 pub use quota_mirror::QuotaMirror;
+pub use quota_warning::{QuotaWarner, QuotaWarning, QuotaWarningError, QuotaWarningOptions};
 pub use save_log::SaveLog;

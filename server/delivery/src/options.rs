@@ -15,6 +15,8 @@ pub struct Options {
     pub quota_grace: u8,
     /// Over quota is a temporary failure (Dovecot's `quota_full_tempfail`).
     pub quota_full_tempfail: bool,
+    /// What peers are told of a full mailbox (Dovecot's `quota_exceeded_message`).
+    pub quota_exceeded_message: String,
     /// `fileinto` makes a missing mailbox without `:create` too (Dovecot's `lda_mailbox_autocreate`).
     pub lda_mailbox_autocreate: bool,
     /// Mail to `user+detail` is kept in the mailbox of that name (Dovecot's
@@ -34,6 +36,7 @@ impl Default for Options {
             hostname: "localhost".to_owned(),
             quota_grace: 10,
             quota_full_tempfail: false,
+            quota_exceeded_message: "Mailbox is full".to_owned(),
             lda_mailbox_autocreate: false,
             lmtp_save_to_detail_mailbox: false,
             separator: '/',

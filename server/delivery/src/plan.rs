@@ -15,6 +15,7 @@ use facteur_spool::{BodyType, Origin, QueueId};
 use facteur_store::{Account, Batch, Body, Store, StoreError};
 
 use crate::{
+    domain_quota::DomainQuota,
     filter::Filters,
     options::Options,
     outbox::{self, Outbox},
@@ -83,6 +84,7 @@ pub struct Deliverer {
     store: Store,
     options: Arc<Options>,
     filters: Arc<Filters>,
+    domains: Option<DomainQuota>,
 }
 
 impl Deliverer {
@@ -92,7 +94,25 @@ impl Deliverer {
             store,
             filters: Arc::new(Filters::new(&options)),
             options: Arc::new(options),
+            domains: None,
         }
+    }
+
+    /// The same, where domains are limited too.
+    #[must_use]
+    pub fn with_domain_quota(self, domains: Option<DomainQuota>) -> Self {
+        Self { domains, ..self }
+    }
+
+    /// Whether an account's domain may hold so much more.
+    pub fn domain_has_room(&self, account: &Address, added: u64) -> bool {
+        let domains = self.domains.as_ref();
+        domains.is_none_or(|domains| domains.has_room(account.domain(), added, 0))
+    }
+
+    /// What peers are told of a full mailbox.
+    pub fn quota_exceeded_message(&self) -> &str {
+        &self.options.quota_exceeded_message
     }
 
     /// Runs quota and Sieve for each recipient and adds to `batch` what they yield. Blocking: call
@@ -170,7 +190,28 @@ impl Deliverer {
         batch: &Batch,
     ) -> Result<bool, StoreError> {
         let limits = &recipient.account.quota;
-        if limits.is_unlimited() || outbox.appends().is_empty() {
+        if outbox.appends().is_empty() {
+            return Ok(true);
+        }
+        if let Some(domains) = &self.domains {
+            let domain = recipient.account.address.domain();
+            // All copies to one domain are counted together.
+            let counted = batch.appends.iter().filter(|append| {
+                let id = append.account.id.as_str();
+                id.rsplit_once('@')
+                    .is_some_and(|(_, of)| of == domain.as_str())
+            });
+            let counted = counted
+                .chain(outbox.appends())
+                .filter(|append| append.account.quota.counts(&append.mailbox));
+            let added = counted
+                .map(|append| append.prefix.len() as u64 + append.body.len())
+                .sum();
+            if !domains.has_room(domain, added, self.options.quota_grace.into()) {
+                return Ok(false);
+            }
+        }
+        if limits.is_unlimited() {
             return Ok(true);
         }
         let limits = limits.stretched(self.options.quota_grace.into());

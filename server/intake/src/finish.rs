@@ -90,10 +90,11 @@ impl Intake {
         if !local.is_empty() {
             outcomes = self.parts.deliverer.plan(&arrived, &local, &mut batch);
         }
+        let full = self.parts.deliverer.quota_exceeded_message();
         let refusals: Vec<Option<Reply>> = transaction
             .recipients
             .iter()
-            .map(|recipient| refusal(recipient, &outcomes))
+            .map(|recipient| refusal(recipient, &outcomes, full))
             .collect();
         if refusals.iter().all(Option::is_some) {
             log_outcomes(transaction, &outcomes);
@@ -290,7 +291,7 @@ fn entry(arrival: &Arrival, arrived: &Arrived, recipients: Vec<Recipient>) -> En
 }
 
 /// Why an accepted RCPT ends in a refusal: every place it leads to refuses.
-fn refusal(recipient: &Accepted, outcomes: &[Outcome]) -> Option<Reply> {
+fn refusal(recipient: &Accepted, outcomes: &[Outcome], full: &str) -> Option<Reply> {
     if recipient.has_remote {
         return None;
     }
@@ -301,7 +302,7 @@ fn refusal(recipient: &Accepted, outcomes: &[Outcome]) -> Option<Reply> {
             Outcome::Rejected { reason } => {
                 Reply::new(550, EnhancedStatus::new(5, 7, 1), reason.replace('\r', ""))
             }
-            Outcome::OverQuota { temporary } => reply_for::over_quota(*temporary),
+            Outcome::OverQuota { temporary } => reply_for::over_quota(*temporary, full),
         };
         first.get_or_insert(reply);
     }

@@ -91,9 +91,9 @@ impl Intake {
                     action: Action::Failed,
                     status: if reason.is_some() { "5.7.1" } else { "5.2.2" },
                     remote_mta: None,
-                    diagnostic: reason
-                        .is_none()
-                        .then_some(Diagnostic::Local("Mailbox is full")),
+                    diagnostic: reason.is_none().then_some(Diagnostic::Local(
+                        self.parts.deliverer.quota_exceeded_message(),
+                    )),
                     last_attempt_at: Some(arrived.now),
                     retry_until: None,
                     reason,

@@ -72,23 +72,27 @@ impl Intake {
     /// Refuses when nobody whom the recipient leads to has room. Whoever is accepted here gets the
     /// message, even if it turns out larger than declared.
     async fn check_quota(&self, declared_size: u64, route: &Route) -> Result<(), Reply> {
-        let unlimited = |(account, _): &(std::sync::Arc<AccountRecord>, _)| {
-            account.quota.is_unlimited()
-        };
-        if !route.remote.is_empty() || route.local.iter().any(unlimited) {
-            return Ok(());
-        }
-        let specs: Vec<_> = route
-            .local
-            .iter()
-            .map(|(account, _)| facteur_account::spec(account))
-            .collect();
-        let store = self.parts.store.clone();
+        let unlimited =
+            |(account, _): &(std::sync::Arc<AccountRecord>, _)| account.quota.is_unlimited();
         // The empty message must fit as well as one of unknown size.
         let added = Usage {
             bytes: declared_size.max(1),
             messages: 1,
         };
+        let deliverer = &self.parts.deliverer;
+        let in_domain = |(account, _): &&(std::sync::Arc<AccountRecord>, _)| {
+            deliverer.domain_has_room(&account.address, added.bytes)
+        };
+        if !route.remote.is_empty() || route.local.iter().filter(in_domain).any(unlimited) {
+            return Ok(());
+        }
+        let specs: Vec<_> = route
+            .local
+            .iter()
+            .filter(in_domain)
+            .map(|(account, _)| facteur_account::spec(account))
+            .collect();
+        let store = self.parts.store.clone();
         // Whether a script files it elsewhere is seen later.
         let inbox = MailboxName::inbox();
         let fits = |spec: &AccountSpec| {
@@ -110,7 +114,10 @@ impl Intake {
         };
         match self.parts.bridge.run(has_room).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(reply_for::over_quota(self.options.quota_full_tempfail)),
+            Ok(false) => Err(reply_for::over_quota(
+                self.options.quota_full_tempfail,
+                deliverer.quota_exceeded_message(),
+            )),
             Err(error) => Err(reply_for::store(&error)),
         }
     }

@@ -23,10 +23,10 @@ pub(crate) fn temporary() -> Reply {
     Reply::new(451, status, "Temporary failure, try again later")
 }
 
-pub(crate) fn over_quota(temporary: bool) -> Reply {
+pub(crate) fn over_quota(temporary: bool, text: &str) -> Reply {
     if temporary {
-        Reply::new(452, EnhancedStatus::new(4, 2, 2), "Mailbox is full")
+        Reply::new(452, EnhancedStatus::new(4, 2, 2), text.to_owned())
     } else {
-        Reply::new(552, EnhancedStatus::new(5, 2, 2), "Mailbox is full")
+        Reply::new(552, EnhancedStatus::new(5, 2, 2), text.to_owned())
     }
 }

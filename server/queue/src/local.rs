@@ -89,10 +89,8 @@ fn plan_and_commit(
         });
     }
     let mut batch = Batch::default();
-    let deliveries = context
-        .deliverer
-        .load()
-        .plan(&arrived, &recipients, &mut batch);
+    let deliverer = context.deliverer.load();
+    let deliveries = deliverer.plan(&arrived, &recipients, &mut batch);
     let change = states(&recipients, &deliveries);
     if !change.is_empty() {
         batch.updates.push((entry.queue_id.clone(), change));
@@ -101,7 +99,12 @@ fn plan_and_commit(
     }
     let outcomes = locals.iter().zip(deliveries);
     Ok(outcomes
-        .map(|(local, delivery)| (local.n, outcome(delivery)))
+        .map(|(local, delivery)| {
+            (
+                local.n,
+                outcome(delivery, deliverer.quota_exceeded_message()),
+            )
+        })
         .collect())
 }
 
@@ -155,15 +158,15 @@ impl From<StagingError> for LocalError {
     }
 }
 
-fn outcome(delivery: Delivery) -> Outcome {
+fn outcome(delivery: Delivery, full: &str) -> Outcome {
     match delivery {
         Delivery::Delivered => Outcome::Delivered(status("2.1.5", "delivered")),
         Delivery::Rejected { reason } => Outcome::Failed {
             status: refused(),
             reason: Some(reason),
         },
-        Delivery::OverQuota { temporary: true } => Outcome::delayed("4.2.2", "mailbox is full"),
-        Delivery::OverQuota { temporary: false } => Outcome::failed("5.2.2", "mailbox is full"),
+        Delivery::OverQuota { temporary: true } => Outcome::delayed("4.2.2", full),
+        Delivery::OverQuota { temporary: false } => Outcome::failed("5.2.2", full),
         Delivery::Deferred { reason } => Outcome::delayed("4.3.0", reason),
     }
 }

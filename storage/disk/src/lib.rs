@@ -28,12 +28,23 @@ use crate::faults::{Strike, When};
 pub struct Disk {
     faults: Option<Arc<Faults>>,
     recorder: Option<Arc<power::Recorder>>,
+    unsynced: bool,
 }
 
 impl Disk {
     /// The real disk, without faults.
     pub fn real() -> Self {
         Self::default()
+    }
+
+    /// The same disk, on which syncing does nothing: what was written survives the process, and a
+    /// power loss only by luck.
+    #[must_use]
+    pub fn without_sync(self) -> Self {
+        Self {
+            unsynced: true,
+            ..self
+        }
     }
 
     /// For tests: a disk whose `call`-th call (from 0) fails with `kind`, and no other.
@@ -67,7 +78,7 @@ impl Disk {
         let faults = Arc::new(faults);
         let disk = Self {
             faults: Some(Arc::clone(&faults)),
-            recorder: None,
+            ..Self::default()
         };
         (disk, faults)
     }

@@ -11,6 +11,7 @@ mod mailbox_name;
 mod numbers;
 mod quota;
 mod quota_rule;
+mod quota_threshold;
 mod uid_set;
 
 pub use account::{AccountId, AccountSpec};
@@ -21,4 +22,5 @@ pub use mailbox_name::{MailboxName, MailboxNameError, SpecialUse};
 pub use numbers::{ModSeq, Uid, UidValidity};
 pub use quota::{QuotaLimits, Usage};
 pub use quota_rule::{FolderRules, QuotaRuleError, QuotaRules};
+pub use quota_threshold::{Crossing, QuotaThreshold};
 pub use uid_set::UidSet;

@@ -39,7 +39,7 @@ struct FolderRule {
 
 /// What a folder's limit is more than the account's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extra {
+pub(crate) enum Extra {
     Count(i64),
     PerCent(i64),
 }
@@ -216,13 +216,13 @@ impl FolderRule {
 }
 
 #[derive(Clone, Copy)]
-enum Thing {
+pub(crate) enum Thing {
     Storage,
     Bytes,
     Messages,
 }
 
-fn limit_of(text: &str) -> Result<(Thing, &str), QuotaRuleError> {
+pub(crate) fn limit_of(text: &str) -> Result<(Thing, &str), QuotaRuleError> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let thing = match name.trim() {
         "storage" => Thing::Storage,
@@ -234,7 +234,7 @@ fn limit_of(text: &str) -> Result<(Thing, &str), QuotaRuleError> {
 }
 
 /// `+100M`, `10%`.
-fn amount(text: &str, thing: Thing) -> Result<Extra, QuotaRuleError> {
+pub(crate) fn amount(text: &str, thing: Thing) -> Result<Extra, QuotaRuleError> {
     let wrong = || QuotaRuleError::Value(text.to_owned());
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -56,6 +56,6 @@ pub use maintenance::{
     Checked, Finding, Findings, Kind as FindingKind, Optimized, Progress, Rebuilt, Remedy, Synced,
 };
 pub use snapshot::{KeywordSetId, MessageState, Snapshot};
-pub use store::{AutoFolder, Options, Store};
+pub use store::{AccountCache, AutoFolder, Options, Store};
 pub use usage::{Gate, Permit, UsageChange, UsageChanged};
 pub use view::Subscription;

@@ -49,7 +49,13 @@ pub(crate) struct Owner {
     pub(crate) dirty: AtomicBool,
     /// When it was last used, in seconds of the store's clock.
     pub(crate) used: AtomicU64,
+    /// What it takes in memory while no session has a mailbox open, roughly, in octets.
+    pub(crate) weight: u64,
 }
+
+/// What an account takes in memory, and each of its folders.
+const WEIGHT: u64 = 4096;
+const FOLDER_WEIGHT: u64 = 768;
 
 /// What the owner knows of its account.
 #[derive(Debug)]
@@ -101,6 +107,8 @@ impl State {
 impl Owner {
     pub(crate) fn new(spec: &AccountSpec, layout: Layout, slot: Slot, mut state: State) -> Self {
         state.follow_usage(&spec.quota);
+        let folders = state.folders.len() + state.levels.len();
+        let weight = WEIGHT + FOLDER_WEIGHT * folders as u64;
         Self {
             id: spec.id.clone(),
             layout,
@@ -110,6 +118,7 @@ impl Owner {
             broken: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             used: AtomicU64::new(0),
+            weight,
         }
     }
 

@@ -29,8 +29,6 @@ use crate::{
 
 /// Most open index databases.
 const MAX_HANDLES: usize = 128;
-/// An account nobody uses stays in memory so long, in seconds.
-const IDLE_SECS: u64 = 300;
 
 /// Called with entries that came into the spool.
 pub type Spooled = Arc<dyn Fn(&[Entry]) + Send + Sync>;
@@ -61,6 +59,8 @@ pub(crate) struct Shared {
     homes: Mutex<HashMap<PathBuf, AccountId>>,
     started: Instant,
     swept: AtomicU64,
+    /// What loaded accounts take together, roughly, in octets.
+    weight: AtomicU64,
     _lock: Lock,
 }
 
@@ -100,6 +100,7 @@ impl Shared {
             homes: Mutex::default(),
             started: Instant::now(),
             swept: AtomicU64::new(0),
+            weight: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -121,6 +122,7 @@ impl Shared {
         // A broken owner's handle must be closed before the index is opened again.
         if let Some(broken) = held.take() {
             broken.dismiss();
+            self.forget_weight(&broken);
         }
         self.claim_home(spec)?;
         let settled = self.settle(&spec.id)?;
@@ -128,6 +130,10 @@ impl Shared {
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
+        let before = self.weight.fetch_add(owner.weight, Ordering::Relaxed);
+        if before + owner.weight > self.options.cache.size {
+            self.log.wake.notify_all();
+        }
         Ok(owner)
     }
 
@@ -170,7 +176,11 @@ impl Shared {
         if held.is_none() {
             self.claim_home(spec)?;
         }
+        let before = held.as_ref().map(|owner| owner.weight);
         let worked = work(&mut held);
+        if let (Some(weight), None) = (before, &*held) {
+            self.weight.fetch_sub(weight, Ordering::Relaxed);
+        }
         if held.is_none() {
             self.release_home(&spec.home);
         }
@@ -220,18 +230,44 @@ impl Shared {
         Ok(())
     }
 
-    /// Unloads accounts that nobody has used for a while, once a minute.
+    /// Unloads accounts that nobody has used for a while, once a minute; and the eldest of those that
+    /// nobody uses while all take too much.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = self.started.elapsed().as_secs();
         let last = self.swept.load(Ordering::Relaxed);
-        let due = now >= last + 60
-            && self
-                .swept
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if due {
-            self.unload(|owner| owner.used.load(Ordering::Relaxed) + IDLE_SECS <= now);
+        let size = self.options.cache.size;
+        let excess = self.weight.load(Ordering::Relaxed).saturating_sub(size);
+        // At most once a second: what is in use cannot go.
+        if now == last || (excess == 0 && now < last + 60) {
+            return;
         }
+        self.swept.store(now, Ordering::Relaxed);
+        let idle = self.options.cache.idle.as_secs();
+        self.unload(|owner| owner.used.load(Ordering::Relaxed) + idle <= now);
+        if excess > 0 {
+            self.unload_eldest(size);
+        }
+    }
+
+    /// Unloads accounts that nobody uses until all take no more than a quarter less than `size`.
+    fn unload_eldest(self: &Arc<Self>, size: u64) {
+        let mut eldest: Vec<(u64, u64)> = Vec::new();
+        let mut total = 0;
+        for owner in self.loaded() {
+            total += owner.weight;
+            eldest.push((owner.used.load(Ordering::Relaxed), owner.weight));
+        }
+        eldest.sort_unstable();
+        let wanted = size - size / 4;
+        let mut before = 0;
+        for (used, weight) in eldest {
+            if total <= wanted {
+                break;
+            }
+            total = total.saturating_sub(weight);
+            before = used;
+        }
+        self.unload(|owner| owner.used.load(Ordering::Relaxed) <= before);
     }
 
     /// Unloads every account that is in no session's hands and for which `wanted` holds.
@@ -244,31 +280,43 @@ impl Shared {
                 .collect()
         };
         for (id, slot) in slots {
-            {
-                // Somebody who is loading or rebuilding this account is not waited for.
-                let Ok(mut held) = slot.try_lock() else {
-                    continue;
-                };
-                match held.take() {
-                    Some(owner) if Arc::strong_count(&owner) > 1 || !wanted(&owner) => {
-                        *held = Some(owner);
-                        continue;
-                    }
-                    Some(owner) => {
-                        owner.unload(self);
-                        self.release_home(owner.layout.home());
-                    }
-                    None => {}
+            self.unload_one(&id, &slot, &wanted);
+        }
+    }
+
+    fn unload_one(
+        self: &Arc<Self>,
+        id: &AccountId,
+        slot: &Slot,
+        wanted: &impl Fn(&Owner) -> bool,
+    ) {
+        {
+            // Somebody who is loading or rebuilding this account is not waited for.
+            let Ok(mut held) = slot.try_lock() else {
+                return;
+            };
+            match held.take() {
+                Some(owner) if Arc::strong_count(&owner) > 1 || !wanted(&owner) => {
+                    *held = Some(owner);
+                    return;
                 }
-            }
-            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            // Ours and the map's: nobody else has the slot, so nobody is about to fill it.
-            if Arc::strong_count(&slot) == 2
-                && slot.try_lock().is_ok_and(|held| held.is_none())
-            {
-                accounts.remove(&id);
+                Some(owner) => {
+                    owner.unload(self);
+                    self.forget_weight(&owner);
+                    self.release_home(owner.layout.home());
+                }
+                None => {}
             }
         }
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Ours and the map's: nobody else has the slot, so nobody is about to fill it.
+        if Arc::strong_count(slot) == 2 && slot.try_lock().is_ok_and(|held| held.is_none()) {
+            accounts.remove(id);
+        }
+    }
+
+    fn forget_weight(&self, owner: &Owner) {
+        self.weight.fetch_sub(owner.weight, Ordering::Relaxed);
     }
 
     /// Notes that something of the store's lies at `path`, for [`Self::sync_file_systems`].

@@ -6,7 +6,7 @@ use std::{
 };
 
 use facteur_disk::Disk;
-use facteur_journal::{Journal, Recovered};
+use facteur_journal::{Fsync, Journal, Recovered};
 use facteur_spool::Spool;
 
 use crate::{
@@ -22,6 +22,10 @@ const SEGMENTS: u64 = 4;
 
 /// Opens the store's inside.
 pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreError> {
+    let disk = match options.fsync {
+        Fsync::Never => disk.without_sync(),
+        Fsync::Always | Fsync::Optimized => disk,
+    };
     let staging = options.state.join("staging");
     disk.create_dir_all_durably(&staging)?;
     let lock = disk

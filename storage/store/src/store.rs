@@ -1,6 +1,6 @@
 //! The store as a whole.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use facteur_disk::Disk;
 use facteur_journal::{Clock, Fsync};
@@ -25,10 +25,30 @@ pub struct Options {
     pub staging_memory: usize,
     /// The journal, and when it is emptied.
     pub checkpoints: Checkpoints,
+    /// Accounts that nobody uses.
+    pub cache: AccountCache,
     /// What is synced.
     pub fsync: Fsync,
     /// When a journal that failed may be tried again. A test brings its own.
     pub clock: Clock,
+}
+
+/// How long accounts that nobody uses stay in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountCache {
+    /// While all accounts take more octets than this, the eldest of them are forgotten.
+    pub size: u64,
+    /// They are forgotten after so long.
+    pub idle: Duration,
+}
+
+impl Default for AccountCache {
+    fn default() -> Self {
+        Self {
+            size: 32 << 20,
+            idle: Duration::from_secs(300),
+        }
+    }
 }
 
 /// A folder that every account has (Dovecot's `mailbox { auto, special_use }`).

@@ -6,7 +6,7 @@ use facteur_index::MailboxRow;
 use facteur_model::{AccountId, AccountSpec, FolderRules, MailboxName, QuotaLimits, Usage};
 
 use crate::{
-    StoreError,
+    Account, StoreError,
     owner::{Folder, Owner, State},
     shared::Shared,
 };
@@ -82,6 +82,20 @@ impl State {
             rules: limits.folders.clone(),
             usage: self.sum(limits, |folder| &folder.shown),
         });
+    }
+}
+
+impl Account {
+    /// Tells what it holds to whoever follows that, though it has not changed.
+    ///
+    /// # Errors
+    /// When the account is being reopened.
+    pub fn tell_usage(&self) -> Result<Usage, StoreError> {
+        let state = self.owner().lock()?;
+        let spec = self.owner().spec();
+        let usage = state.usage(&spec.quota);
+        self.shared().tell(&spec, usage, usage);
+        Ok(usage)
     }
 }
 

@@ -3,7 +3,7 @@
 use facteur_address::Domain;
 
 use super::{Row, Sql};
-use crate::{DomainKind, DomainRecord, Unavailable, variable::Key};
+use crate::{DomainKind, DomainRecord, MEGABYTE, Unavailable, variable::Key};
 
 /// PostfixAdmin's row that stands for "every domain" in domain_admins; it is no domain.
 const ALL: &str = "ALL";
@@ -64,6 +64,30 @@ impl Sql {
                 DomainKind::Local
             }
         }))
+    }
+
+    /// PostfixAdmin's `domain.quota` is in MB; 0 is unlimited, less is "disabled".
+    pub(super) async fn find_domain_quota(
+        &self,
+        domain: &Domain,
+    ) -> Result<Option<u64>, Unavailable> {
+        let schema = self.schema().await?;
+        if !schema.has("domain", "quota") {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT domain.domain AS domain, domain.quota AS quota FROM domain WHERE domain.domain = {}",
+            self.placeholder(),
+        );
+        let rows = self.rows(sql, domain.as_str().to_owned()).await?;
+        let row = rows.iter().find(|row| {
+            row.text("domain")
+                .is_some_and(|name| name.eq_ignore_ascii_case(domain.as_str()))
+        });
+        let quota = row.and_then(|row| u64::try_from(row.number("quota")).ok());
+        Ok(quota
+            .filter(|quota| *quota > 0)
+            .map(|quota| quota.saturating_mul(MEGABYTE)))
     }
 
     pub(super) async fn find_alias_domain(

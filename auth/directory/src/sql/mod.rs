@@ -223,6 +223,10 @@ impl Directory for Sql {
         Box::pin(self.find_sender_login(address))
     }
 
+    fn domain_quota<'a>(&'a self, domain: &'a Domain) -> Answer<'a, Option<u64>> {
+        Box::pin(self.find_domain_quota(domain))
+    }
+
     fn accounts(&self) -> Answer<'_, Vec<Address>> {
         Box::pin(self.all_accounts())
     }

@@ -8,13 +8,14 @@ use facteur_config::{
 };
 use facteur_delivery::{Options, RedirectSender, SieveOptions, sieve::Score};
 
-use super::{Paths, imap, key::Key};
+use super::{Paths, imap, key::Key, quota};
 
 /// How messages are delivered.
 pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let Quota {
         quota_full_tempfail,
         quota_grace,
+        ..
     } = &config.quota;
     let Lmtp {
         lmtp_save_to_detail_mailbox,
@@ -23,6 +24,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         hostname: Paths::new(config).hostname,
         quota_grace: u8::try_from(*quota_grace).unwrap_or(100),
         quota_full_tempfail: *quota_full_tempfail,
+        quota_exceeded_message: quota::exceeded_message(config)?,
         lda_mailbox_autocreate: config.sieve.lda_mailbox_autocreate,
         lmtp_save_to_detail_mailbox: *lmtp_save_to_detail_mailbox,
         separator: imap::separator(config),

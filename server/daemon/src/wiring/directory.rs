@@ -98,6 +98,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
                 .collect::<anyhow::Result<_>>()?,
             default_domain: super::login::default_realm(config)?,
             home,
+            quota: super::quota::defaults(config)?,
         })
     } else {
         Source::Sql(Box::new(SqlOptions {
@@ -105,6 +106,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
             timeout: timeout.0,
             queries: queries(&config.queries),
             usage_database: Some(paths.usage()),
+            quota: super::quota::defaults(config)?,
             ..SqlOptions::new(url, home)
         }))
     };
@@ -122,7 +124,12 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
 pub(crate) fn home(config: &Config) -> anyhow::Result<HomeTemplate> {
     let facteur_config::sections::Storage {
         mail_location,
-        // For the store: `store::zlib_save`.
+        // For the store.
+        mail_fsync: _,
+        journal_size: _,
+        checkpoint_interval: _,
+        account_cache_size: _,
+        account_idle_time: _,
         zlib_save: _,
         zlib_save_level: _,
     } = &config.storage;

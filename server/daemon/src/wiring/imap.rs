@@ -1,10 +1,13 @@
 //! IMAP.
 
+use std::sync::Arc;
+
 use facteur_config::{
     Config,
     sections::{Imap, Namespace as Section},
 };
-use facteur_session_imap::{Namespace, Options};
+use facteur_delivery::DomainQuota;
+use facteur_session_imap::{DomainUsage, Namespace, Options};
 
 /// What separates the levels of a mailbox name, for clients and scripts.
 pub(crate) fn separator(config: &Config) -> char {
@@ -25,7 +28,7 @@ pub(crate) fn alias_prefixes(config: &Config) -> Vec<String> {
 }
 
 /// How IMAP is spoken.
-pub(crate) fn options(config: &Config) -> Options {
+pub(crate) fn options(config: &Config, domains: Option<&DomainQuota>) -> Options {
     let Imap {
         mail_max_userip_connections,
         imap_max_line_length,
@@ -55,6 +58,10 @@ pub(crate) fn options(config: &Config) -> Options {
     Options {
         max_line_length: usize::try_from(*imap_max_line_length).unwrap_or(usize::MAX),
         message_size_limit: config.general.message_size_limit.0,
+        quota_exceeded_message: config.quota.quota_exceeded_message.clone(),
+        domain_quota: domains
+            .cloned()
+            .map(|domains| DomainUsage(Arc::new(move |domain: &str| domains.usage(domain)))),
         mail_max_userip_connections: *mail_max_userip_connections,
         idle_notify_interval: imap_idle_notify_interval.0,
         autologout: imap_idle_timeout.0,

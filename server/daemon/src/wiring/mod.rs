@@ -15,6 +15,7 @@ mod parts;
 mod paths;
 mod pop3;
 mod queue;
+mod quota;
 mod smtp;
 mod store;
 mod tls;
@@ -47,6 +48,7 @@ pub(crate) fn check(loaded: &Loaded) -> Result<(), Problems> {
             login::options(config).map(drop),
             store::options(config).map(drop),
             delivery::options(config).map(drop),
+            quota::warnings(config).map(drop),
             queue::options(config).map(drop),
             smtp::intake(config).map(drop),
             smtp::session(config).map(drop),
@@ -149,6 +151,10 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.general.data_directory != new.general.data_directory,
         ),
         ("mailbox", old.mailboxes != new.mailboxes),
+        (
+            "quota.domain_quota",
+            old.quota.domain_quota != new.quota.domain_quota,
+        ),
         ("process.user", (&p.user, &p.group) != (&q.user, &q.group)),
         (
             "process.network_threads",

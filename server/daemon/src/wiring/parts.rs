@@ -4,17 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use facteur_config::Config;
-use facteur_delivery::{Deliverer, QuotaMirror};
+use facteur_delivery::{Deliverer, DomainQuota, QuotaMirror, QuotaWarner};
 use facteur_directory::Directory;
 use facteur_intake::{Intake, Router};
 use facteur_login::Authenticator;
+use facteur_model::AccountId;
 use facteur_queue::{Queue, SystemClock, control};
 use facteur_runtime::{Bridge, Protocol, Service};
 use facteur_session_imap::ImapService;
 use facteur_session_managesieve::ManageSieveService;
 use facteur_session_pop3::Pop3Service;
 use facteur_session_smtp::SmtpService;
-use facteur_store::Store;
+use facteur_store::{Gate, Store};
 
 use super::{
     CurrentDirectory, Paths, delivery, directory, imap, login, managesieve, pop3, queue, smtp,
@@ -37,6 +38,8 @@ pub(crate) struct Parts {
     imap_slots: facteur_session_imap::Slots,
     queue: Queue,
     quota: QuotaMirror,
+    warner: QuotaWarner,
+    domains: Option<DomainQuota>,
 }
 
 /// What serves connections from now on.
@@ -60,15 +63,19 @@ impl Parts {
         store.compress_with(store::zlib_save(config));
         let directory = CurrentDirectory::new(directory::open(config).await?);
         let quota = QuotaMirror::new();
-        let mirror = quota.clone();
-        store.on_usage_changed(Arc::new(move |change| {
-            mirror.note(&change.account.id, change.now);
-        }));
+        let warner = QuotaWarner::new(super::quota::warnings(config)?);
+        let domains = config.quota.domain_quota.then(DomainQuota::default);
+        follow_usage(&store, &quota, &warner, domains.as_ref());
         tokio::spawn(
             quota
                 .clone()
                 .run(Arc::clone(&directory) as Arc<dyn Directory>),
         );
+        tokio::spawn(warner.clone().run(store.clone()));
+        if let Some(domains) = &domains {
+            let directory = Arc::clone(&directory) as Arc<dyn Directory>;
+            tokio::spawn(domains.clone().run(store.clone(), directory));
+        }
         let router = router(config, &directory)?;
         warn_without_postmaster(router.clone());
         let queue_bridge = Bridge::named("queue", QUEUE_THREADS);
@@ -78,7 +85,7 @@ impl Parts {
                 bridge: queue_bridge.clone(),
                 router,
                 directory: Arc::clone(&directory) as Arc<dyn Directory>,
-                deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
+                deliverer: deliverer(config, &store, domains.as_ref())?,
                 clock: Arc::new(SystemClock),
             },
             queue::options(config)?,
@@ -100,6 +107,8 @@ impl Parts {
             imap_slots: facteur_session_imap::Slots::default(),
             queue,
             quota,
+            warner,
+            domains,
         })
     }
 
@@ -113,14 +122,14 @@ impl Parts {
                 router: router(config, &self.directory)?,
                 authenticator: authenticator.clone(),
                 store: store.clone(),
-                deliverer: Deliverer::new(store.clone(), delivery::options(config)?),
+                deliverer: deliverer(config, store, self.domains.as_ref())?,
                 bridge: bridge.clone(),
             },
         );
         Ok(Services {
             smtp: SmtpService::new(smtp::session(config)?, intake, authenticator.clone()),
             imap: ImapService::new(
-                imap::options(config),
+                imap::options(config, self.domains.as_ref()),
                 store.clone(),
                 authenticator.clone(),
                 bridge.clone(),
@@ -148,9 +157,13 @@ impl Parts {
         config: &Config,
         directory: Arc<dyn Directory>,
     ) -> anyhow::Result<()> {
-        let deliverer = Deliverer::new(self.store.clone(), delivery::options(config)?);
+        let deliverer = deliverer(config, &self.store, self.domains.as_ref())?;
+        self.warner.reconfigure(super::quota::warnings(config)?);
         self.store.compress_with(store::zlib_save(config));
         self.directory.replace(directory);
+        if let Some(domains) = &self.domains {
+            domains.refresh();
+        }
         self.queue.reconfigure(
             queue::options(config)?,
             router(config, &self.directory)?,
@@ -168,12 +181,50 @@ impl Parts {
             queue_bridge.close();
         })
         .await?;
+        if tokio::time::timeout(grace, self.warner.finish(&self.store))
+            .await
+            .is_err()
+        {
+            tracing::warn!("a quota warning's command has not ended");
+        }
         self.quota.flush(self.directory.as_ref()).await;
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.close())
             .await?
             .context("cannot close the mail store")
     }
+}
+
+/// Everybody who wants to know what accounts hold. They are called with an account locked: none may
+/// call the store.
+fn follow_usage(
+    store: &Store,
+    mirror: &QuotaMirror,
+    warner: &QuotaWarner,
+    domains: Option<&DomainQuota>,
+) {
+    let (mirror, warner, counted) = (mirror.clone(), warner.clone(), domains.cloned());
+    store.on_usage_changed(Arc::new(move |change| {
+        mirror.note(&change.account.id, change.now);
+        warner.note(change);
+        if let Some(domains) = &counted {
+            domains.note(change);
+        }
+    }));
+    let domains = domains.cloned();
+    store.set_gate(domains.map(|domains| {
+        let gate = move |account: &AccountId, added| domains.reserve(account, added);
+        Arc::new(gate) as Gate
+    }));
+}
+
+fn deliverer(
+    config: &Config,
+    store: &Store,
+    domains: Option<&DomainQuota>,
+) -> anyhow::Result<Deliverer> {
+    let deliverer = Deliverer::new(store.clone(), delivery::options(config)?);
+    Ok(deliverer.with_domain_quota(domains.cloned()))
 }
 
 /// In the background: the directory may take its time.

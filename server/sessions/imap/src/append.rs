@@ -108,7 +108,7 @@ impl Session {
             }
         })
         .await
-        .map_err(|error| reply_for_target(&error).into())
+        .map_err(|error| reply_for_target(&error, self.quota_exceeded_message()).into())
     }
 
     /// Takes the message from the wire.
@@ -156,7 +156,7 @@ impl Session {
         let appended = self
             .blocking(move || commit(&store, target, incoming))
             .await
-            .map_err(|error| reply_for_target(&error))?;
+            .map_err(|error| reply_for_target(&error, self.quota_exceeded_message()))?;
         Ok(Reply::ok(format!(
             "[APPENDUID {} {}] APPEND completed",
             appended.uid_validity, appended.uid

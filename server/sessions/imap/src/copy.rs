@@ -29,7 +29,7 @@ impl Session {
                 Ok::<_, StoreError>(copied)
             })
             .await
-            .map_err(|error| reply_for_target(&error))?;
+            .map_err(|error| reply_for_target(&error, self.quota_exceeded_message()))?;
         Ok(Reply::ok(match copyuid(&copied) {
             Some(code) => format!("{code} COPY completed"),
             None => "COPY completed, nothing to copy".to_owned(),

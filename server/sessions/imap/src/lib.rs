@@ -44,6 +44,6 @@ mod store;
 mod subscribe;
 mod updates;
 
-pub use options::{Namespace, Options};
+pub use options::{DomainUsage, Namespace, Options};
 pub use service::ImapService;
 pub use slots::Slots;

@@ -31,7 +31,7 @@ impl Session {
                 Ok::<_, StoreError>(moved)
             })
             .await
-            .map_err(|error| reply_for_target(&error))?;
+            .map_err(|error| reply_for_target(&error, self.quota_exceeded_message()))?;
         // RFC 6851 §4.3: before the EXPUNGE responses, in an untagged OK.
         if let Some(code) = copyuid(&moved) {
             self.untagged_ok(&format!("{code} Moved"));

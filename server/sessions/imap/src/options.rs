@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Settings of the IMAP service.
 #[derive(Debug, Clone)]
@@ -9,6 +9,10 @@ pub struct Options {
     pub max_line_length: usize,
     /// Largest message APPEND takes, in octets; told as APPENDLIMIT (RFC 7889). 0 is no limit.
     pub message_size_limit: u64,
+    /// What follows `[OVERQUOTA]`.
+    pub quota_exceeded_message: String,
+    /// What a domain holds and may hold, in bytes, where domains are limited.
+    pub domain_quota: Option<DomainUsage>,
     /// Most connections of one user from one address; 0 is no limit.
     pub mail_max_userip_connections: u32,
     /// How often IDLE says that it is still there, so that no middlebox forgets the connection; a
@@ -23,6 +27,16 @@ pub struct Options {
     pub write_timeout: Duration,
     /// Ways to name mailboxes. The first is the one told to clients when it is not hidden.
     pub namespaces: Vec<Namespace>,
+}
+
+/// Asked with a domain's name; `None` when that domain is not limited.
+#[derive(Clone)]
+pub struct DomainUsage(pub Arc<dyn Fn(&str) -> Option<(u64, u64)> + Send + Sync>);
+
+impl fmt::Debug for DomainUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DomainUsage")
+    }
 }
 
 /// A way to name the account's mailboxes (RFC 2342, Dovecot's `namespace`). Every one shows the
@@ -55,6 +69,8 @@ impl Default for Options {
         Self {
             max_line_length: 65536,
             message_size_limit: 50 << 20,
+            quota_exceeded_message: "Quota exceeded".to_owned(),
+            domain_quota: None,
             mail_max_userip_connections: 10,
             idle_notify_interval: Duration::from_secs(120),
             autologout: Duration::from_secs(30 * 60),

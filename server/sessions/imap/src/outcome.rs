@@ -108,9 +108,11 @@ pub(crate) fn reply_for(error: &StoreError) -> Reply {
     }
 }
 
-/// The same where the mailbox is where messages go to (RFC 3501 §6.3.11).
-pub(crate) fn reply_for_target(error: &StoreError) -> Reply {
+/// The same where the mailbox is where messages go to (RFC 3501 §6.3.11); `full` is said when they
+/// do not fit.
+pub(crate) fn reply_for_target(error: &StoreError, full: &str) -> Reply {
     match error {
+        StoreError::OverQuota => Reply::no(format!("[OVERQUOTA] {full}")),
         StoreError::NoMailbox(_) => Reply::no("[TRYCREATE] No such mailbox"),
         other => reply_for(other),
     }

@@ -12,6 +12,7 @@ mod compressed;
 mod crash;
 mod folder;
 mod maintenance;
+mod quota;
 mod rebuild;
 mod redelivery;
 mod script;
