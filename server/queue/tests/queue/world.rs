@@ -247,21 +247,14 @@ impl World {
 
     /// The messages in alice's INBOX.
     pub(crate) fn inbox(&self) -> Vec<String> {
-        use std::io::Read as _;
-        use std::os::unix::fs::FileExt as _;
         let account = self.alice();
         let mailbox = account.open(&MailboxName::parse("INBOX").unwrap()).unwrap();
         let snapshot = mailbox.snapshot();
         let texts = snapshot.iter().map(|message| {
             let reader = mailbox.read(message.uid).unwrap();
-            let mut bytes = vec![0; usize::try_from(reader.size).unwrap()];
-            reader
-                .file
-                .read_exact_at(&mut bytes, reader.offset)
-                .unwrap();
-            let mut text = String::new();
-            bytes.as_slice().read_to_string(&mut text).unwrap();
-            text
+            let mut bytes = vec![0; usize::try_from(reader.size()).unwrap()];
+            reader.read_exact_at(&mut bytes, 0).unwrap();
+            String::from_utf8(bytes).unwrap()
         });
         texts.collect()
     }
