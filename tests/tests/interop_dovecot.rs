@@ -32,12 +32,17 @@ struct Dovecot {
 impl Dovecot {
     /// On a copy of what the server, which must not run, has of Bob's.
     fn on_a_copy(program: PathBuf, server: &Facteur) -> Self {
+        Self::with_plugins(program, server, "")
+    }
+
+    fn with_plugins(program: PathBuf, server: &Facteur, plugins: &str) -> Self {
         let work = Workdir::new(server, "dovecot");
         let folder = work.path().display();
         work.write(
             "dovecot.conf",
             &format!(
                 "base_dir = {folder}/run\nlog_path = /dev/stderr\nssl = no\nprotocols =\n\
+                 mail_plugins = {plugins}\n\
                  first_valid_uid = 1\nfirst_valid_gid = 1\nmail_location = sdbox:{folder}/mail\n\
                  namespace {{\n  inbox = yes\n  separator = /\n}}\n"
             ),
@@ -313,5 +318,78 @@ fn dovecot_describes_messages_as_we_do() {
             }
             Some(_) => {}
         }
+    }
+}
+
+/// A message of some hundred kilobytes that can be compressed.
+fn large() -> Vec<u8> {
+    let mut text = String::from("Subject: large\r\nFrom: a@b.example\r\n\r\n");
+    for line in 0..20_000_u32 {
+        text.push_str(&format!(
+            "line {line} of it {:x}\r\n",
+            line.wrapping_mul(2_654_435_761)
+        ));
+    }
+    text.push_str("the needle at its end\r\n");
+    text.into_bytes()
+}
+
+#[test]
+fn dovecot_and_clients_read_what_we_compressed() {
+    let Some(doveadm) = require_peer("doveadm") else {
+        return;
+    };
+    let mut server = Setup::new()
+        .with_alice_and_bob()
+        .sections(
+            "[auth]\nplaintext_auth_on_loopback = true\nauth_failure_delay = \"0s\"\n\
+             [storage]\nzlib_save = \"zstd\"\n",
+        )
+        .start();
+    let mut imap = bob(&server);
+    let large = large();
+    for message in AWKWARD.into_iter().chain([&large[..]]) {
+        assert!(imap.append_bytes("INBOX", message).is_ok());
+    }
+    let last = u32::try_from(AWKWARD.len() + 1).expect("few messages");
+    let stored = server.data().join(format!(
+        "mail/example.test/bob/mailboxes/INBOX/dbox-Mails/u.{last}"
+    ));
+    let stored = std::fs::read(stored).expect("the large message");
+    assert!(stored.len() < large.len() * 2 / 3, "it is compressed");
+    let ours = texts(&mut imap, "INBOX");
+    assert!(ours.last().is_some_and(|(_, text)| *text == large));
+    let found = imap.must("UID SEARCH BODY \"needle at its\"");
+    assert_eq!(
+        found.with("SEARCH").next(),
+        Some(&*format!("SEARCH {last}"))
+    );
+    let size = format!("RFC822.SIZE {}", large.len());
+    let fetched = imap.must(&format!("UID FETCH {last} (RFC822.SIZE)"));
+    assert!(
+        fetched
+            .with("FETCH")
+            .next()
+            .is_some_and(|line| line.contains(&size))
+    );
+    let part = imap.must(&format!(
+        "UID FETCH {last} BODY.PEEK[]<{}.13>",
+        large.len() - 15
+    ));
+    let part = part.with("FETCH").next().expect("a part").to_owned();
+    assert!(part.ends_with("{13}\r\nle at its end)"), "{part}");
+    let mut pop3 = server.pop3(BOB, "bob-password");
+    let lines = pop3.lines(&format!("RETR {last}"));
+    assert_eq!(lines.join("\r\n") + "\r\n", String::from_utf8_lossy(&large));
+    assert_eq!(pop3.lines(&format!("TOP {last} 1")).len(), 4);
+    drop(pop3);
+    drop(imap);
+    assert!(server.stop().success());
+    let dovecot = Dovecot::with_plugins(doveadm, &server, "zlib");
+    dovecot.doveadm(&["force-resync", "INBOX"]);
+    for (uid, text) in ours {
+        assert!(dovecot.fetch("text", "INBOX", uid) == text, "{uid}");
+        let size = dovecot.fetch("size.virtual", "INBOX", uid);
+        assert_eq!(size, text.len().to_string().as_bytes(), "{uid}");
     }
 }

@@ -8,12 +8,14 @@
 
 mod answers;
 mod client;
+mod here;
 mod server;
 mod socket;
 mod verbs;
 
 pub use answers::{Answers, Gone};
 pub use client::{AskError, ask};
+pub use here::ask_here;
 pub use server::{Server, serve};
 pub use socket::path;
 pub use verbs::{Refused, Verbs};

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use crate::{Answer, Answers, Verbs, socket};
+use crate::{Answer, Answers, Refused, Verbs, socket};
 
 /// Longest request line, in bytes.
 const MAX_REQUEST: u64 = 64 * 1024;
@@ -149,7 +149,11 @@ async fn answer(
     let whole = line.last() == Some(&b'\n');
     let (answers, received) = Answers::new();
     let carried = async {
-        let carried = verbs.carry_out(line, answers);
+        let carried = async {
+            let request = serde_json::from_slice(line)
+                .map_err(|error| Refused(format!("request not understood: {error}")))?;
+            verbs.carry_out(request, answers).await
+        };
         match stopping.run_until_cancelled(carried).await {
             Some(Ok(value)) => Answer::Done(value),
             Some(Err(refused)) => Answer::Failed(refused.0),

@@ -66,9 +66,11 @@ impl Verbs {
         self
     }
 
-    pub(crate) async fn carry_out(&self, line: &[u8], answers: Answers) -> Result<Value, Refused> {
-        let request: Request = serde_json::from_slice(line)
-            .map_err(|error| Refused(format!("request not understood: {error}")))?;
+    pub(crate) async fn carry_out(
+        &self,
+        request: Request,
+        answers: Answers,
+    ) -> Result<Value, Refused> {
         if request.version != VERSION {
             return Err(Refused(format!(
                 "the server understands requests of version {VERSION}, not {}: restart it, or use the facteur that it runs",

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use facteur_control::{Answers, AskError, Refused, Server, Verbs, ask, path, serve};
+use facteur_control::{Answers, AskError, Refused, Server, Verbs, ask, ask_here, path, serve};
 use serde_json::{Value, json};
 
 fn verbs() -> Verbs {
@@ -229,4 +229,22 @@ async fn asker_that_goes_away_harms_nobody() {
         gone.await.unwrap();
     }
     assert_eq!(world.ask("count", json!(1)).await.0, [json!(1)]);
+}
+
+#[tokio::test]
+async fn without_a_server_the_same_verbs_answer_here() {
+    let mut items = Vec::new();
+    let mut item = |value| {
+        items.push(value);
+        Ok(())
+    };
+    let done = ask_here(&verbs(), "count", &200, &mut item, &mut |_| {}).await;
+    assert_eq!(done.unwrap(), json!({ "counted": 200 }));
+    assert_eq!(items.len(), 200);
+    let refused = ask_here(&verbs(), "refuse", &(), &mut |_| Ok(()), &mut |_| {}).await;
+    assert_eq!(refused.unwrap_err().to_string(), "not today");
+    // A closed pipe, say: the verb ends too.
+    let mut broken = |_| Err(std::io::ErrorKind::BrokenPipe.into());
+    let ended = ask_here(&verbs(), "count", &100_000_000, &mut broken, &mut |_| {}).await;
+    assert!(matches!(ended, Err(AskError::Io(_))), "{ended:?}");
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod files;
 mod log;
+mod maintenance;
 mod privileges;
 mod quickstart;
 mod serve;

@@ -1,25 +1,17 @@
 //! The operator's hand on the queue: what `facteur queue` does, with a server running or without.
 //!
-//! A running server listens on a Unix socket that only its own user and root can reach. A request
-//! is one line of JSON ([`Request`]); the answer is one line for each entry asked for, and one that
-//! ends it ([`Answer`]).
+//! With one running, [`Request`] comes through its control socket, and each entry asked for is an
+//! item of the answer.
 
-use std::{
-    io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
+use facteur_control::{Answers, Refused};
 use facteur_spool::{Change, Entry, QueueId, RecipientState, Spool, SpoolError};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
-};
-use tracing::{info, warn};
+use serde_json::Value;
 
 use crate::Queue;
+
+/// What the control socket calls it.
+pub const VERB: &str = "queue";
 
 /// What the operator wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,86 +46,28 @@ pub enum Request {
     },
 }
 
-/// One line of the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// An entry that was asked for.
-    Entry(Box<Entry>),
-    /// Done; nothing follows.
-    Done,
-    /// Not done; nothing follows.
-    Failed(String),
-}
-
-/// Where the socket is, below the state folder.
-pub fn socket_path(state: &Path) -> PathBuf {
-    state.join("queue.sock")
-}
-
-/// Longest request line.
-const MAX_REQUEST: u64 = 4096;
 /// Entries are read this many at a time.
 const CHUNK: usize = 100;
-/// How long nothing is accepted after that failed: the cause (too many open files) takes its time.
-const PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens for the operator until the queue stops.
+/// Does what is wanted of the running queue.
 ///
 /// # Errors
-/// When the socket cannot be made.
-pub fn serve(queue: &Queue, path: &Path) -> io::Result<()> {
-    // Under another name until only its owner may use it.
-    let unready = path.with_extension("new");
-    for stale in [&unready, &path.to_owned()] {
-        match std::fs::remove_file(stale) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+/// When there is no such entry, when it cannot be done, or the disk fails.
+pub async fn carry_out(queue: Queue, request: Request, answers: Answers) -> Result<Value, Refused> {
+    if request == Request::List {
+        list(&queue, &answers).await?;
+        return Ok(Value::Null);
     }
-    let listener = UnixListener::bind(&unready)?;
-    std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
-    std::fs::rename(&unready, path)?;
-    let (this, path) = (queue.clone(), path.to_owned());
-    queue.spawn_until_stopped(async move {
-        let queue = this;
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let this = queue.clone();
-                    queue.spawn_until_stopped(async move {
-                        if let Err(error) = converse(&this, stream).await {
-                            info!(%error, "control connection ended early");
-                        }
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, path = %path.display(), "control connection not accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
-    });
-    Ok(())
+    let this = queue.clone();
+    let found = queue.blocking(move || change(&this, &request)).await?;
+    if let Some(entry) = found {
+        answers.item(&entry).await?;
+    }
+    Ok(Value::Null)
 }
 
-async fn converse(queue: &Queue, stream: UnixStream) -> io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    BufReader::new(read.take(MAX_REQUEST))
-        .read_line(&mut line)
-        .await?;
-    let Ok(request) = serde_json::from_str::<Request>(&line) else {
-        return send(
-            &mut write,
-            &Answer::Failed("request not understood".to_owned()),
-        )
-        .await;
-    };
-    let mut entries = match &request {
-        Request::List => queue.spool().entries(),
-        _ => return send_all(&mut write, carry_out_on(queue, request).await).await,
-    };
+async fn list(queue: &Queue, answers: &Answers) -> Result<(), Refused> {
+    let mut entries = queue.spool().entries();
     loop {
         let (rest, chunk) = queue
             .blocking(move || {
@@ -143,49 +77,47 @@ async fn converse(queue: &Queue, stream: UnixStream) -> io::Result<()> {
             .await;
         entries = rest;
         if chunk.is_empty() {
-            return send(&mut write, &Answer::Done).await;
+            return Ok(());
         }
         for entry in chunk {
-            send(&mut write, &Answer::Entry(Box::new(entry))).await?;
+            answers.item(&entry).await?;
         }
     }
 }
 
-async fn carry_out_on(queue: &Queue, request: Request) -> Vec<Answer> {
-    let this = queue.clone();
-    queue
-        .blocking(move || {
-            if let Some(held) = held_back(this.spool(), &request) {
-                return vec![held];
-            }
-            finish((|| {
-                match &request {
-                    Request::List => {}
-                    Request::Show { id } => return Ok(Some(this.spool().entry(&parse(id)?)?)),
-                    Request::Flush { id: None } => this.flush_all(),
-                    Request::Flush { id: Some(id) } => this.flush(&parse(id)?)?,
-                    Request::Hold { id } => this.hold(&parse(id)?, true)?,
-                    Request::Release { id } => this.hold(&parse(id)?, false)?,
-                    Request::Delete { id } => this.delete(&parse(id)?)?,
-                }
-                Ok(None)
-            })())
-        })
-        .await
+/// Blocks.
+fn change(queue: &Queue, request: &Request) -> Result<Option<Entry>, Refused> {
+    refuse_held(queue.spool(), request)?;
+    match request {
+        Request::List => {}
+        Request::Show { id } => {
+            let entry = queue.spool().entry(&parse(id)?);
+            return entry.map(Some).map_err(Refused::because);
+        }
+        Request::Flush { id: None } => queue.flush_all(),
+        Request::Flush { id: Some(id) } => queue.flush(&parse(id)?).map_err(Refused::because)?,
+        Request::Hold { id } => queue.hold(&parse(id)?, true).map_err(Refused::because)?,
+        Request::Release { id } => queue.hold(&parse(id)?, false).map_err(Refused::because)?,
+        Request::Delete { id } => queue.delete(&parse(id)?).map_err(Refused::because)?,
+    }
+    Ok(None)
 }
 
-/// Does what is wanted where no server runs: on the spool itself, which the caller has opened
-/// under the store's lock. What is flushed is tried when a server starts.
-pub fn carry_out_offline(spool: &Spool, request: &Request, each: &mut dyn FnMut(Answer)) {
-    if *request == Request::List {
-        for entry in spool.entries() {
-            each(Answer::Entry(Box::new(entry)));
-        }
-        return each(Answer::Done);
-    }
-    if let Some(held) = held_back(spool, request) {
-        return each(held);
-    }
+/// Does what is wanted where no server runs: on the spool of a store that the caller has opened.
+/// Calls `each` with the entries asked for. What is flushed is tried when a server starts.
+///
+/// # Errors
+/// When there is no such entry, when it cannot be done, or the disk fails.
+pub fn carry_out_offline(
+    spool: &Spool,
+    request: &Request,
+    each: &mut dyn FnMut(Entry),
+) -> Result<(), Refused> {
+    refuse_held(spool, request)?;
+    let update = |id: &QueueId, change: &Change| {
+        let updated = spool.update(id, change);
+        updated.map_err(Refused::because)
+    };
     let now = |entry: Entry| {
         let schedule = facteur_spool::Schedule {
             next_attempt_at: 0,
@@ -195,104 +127,47 @@ pub fn carry_out_offline(spool: &Spool, request: &Request, each: &mut dyn FnMut(
             schedule: Some(schedule),
             ..Change::default()
         };
-        spool.update(&entry.queue_id, &change)
+        update(&entry.queue_id, &change)
     };
-    let held = |id: &str, held| {
-        spool.update(
-            &parse(id)?,
-            &Change {
-                held: Some(held),
-                ..Change::default()
-            },
-        )
+    let hold = |id: &str, held| {
+        let change = Change {
+            held: Some(held),
+            ..Change::default()
+        };
+        update(&parse(id)?, &change)
     };
-    let answers = finish((|| {
-        match request {
-            Request::List => {}
-            Request::Show { id } => return Ok(Some(spool.entry(&parse(id)?)?)),
-            Request::Flush { id: None } => spool.entries().try_for_each(now)?,
-            Request::Flush { id: Some(id) } => now(spool.entry(&parse(id)?)?)?,
-            Request::Hold { id } => held(id, true)?,
-            Request::Release { id } => held(id, false)?,
-            Request::Delete { id } => {
-                if !spool.remove(&parse(id)?)? {
-                    return Err(SpoolError::Gone);
-                }
+    let entry = |id: &str| spool.entry(&parse(id)?).map_err(Refused::because);
+    match request {
+        Request::List => spool.entries().for_each(each),
+        Request::Show { id } => each(entry(id)?),
+        Request::Flush { id: None } => spool.entries().try_for_each(now)?,
+        Request::Flush { id: Some(id) } => now(entry(id)?)?,
+        Request::Hold { id } => hold(id, true)?,
+        Request::Release { id } => hold(id, false)?,
+        Request::Delete { id } => {
+            if !spool.remove(&parse(id)?).map_err(Refused::because)? {
+                return Err(Refused::because(SpoolError::Gone));
             }
         }
-        Ok(None)
-    })());
-    answers.into_iter().for_each(each);
-}
-
-/// Trying one entry that is kept back would do nothing: it is said.
-fn held_back(spool: &Spool, request: &Request) -> Option<Answer> {
-    let Request::Flush { id: Some(id) } = request else {
-        return None;
-    };
-    let entry = spool.entry(&QueueId::parse(id)?).ok()?;
-    let answer = Answer::Failed("the message is held: release it, and it is tried".to_owned());
-    entry.held.then_some(answer)
-}
-
-fn parse(id: &str) -> Result<QueueId, SpoolError> {
-    QueueId::parse(id).ok_or(SpoolError::Gone)
-}
-
-fn finish(result: Result<Option<Entry>, SpoolError>) -> Vec<Answer> {
-    match result {
-        Ok(Some(entry)) => vec![Answer::Entry(Box::new(entry)), Answer::Done],
-        Ok(None) => vec![Answer::Done],
-        Err(error) => vec![Answer::Failed(error.to_string())],
-    }
-}
-
-async fn send_all(
-    write: &mut (impl AsyncWriteExt + Unpin),
-    answers: Vec<Answer>,
-) -> io::Result<()> {
-    for answer in &answers {
-        send(write, answer).await?;
     }
     Ok(())
 }
 
-async fn send(write: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    write.write_all(&line).await
+/// Trying one entry that is kept back would do nothing: it is said.
+fn refuse_held(spool: &Spool, request: &Request) -> Result<(), Refused> {
+    let Request::Flush { id: Some(id) } = request else {
+        return Ok(());
+    };
+    match spool.entry(&parse(id)?) {
+        Ok(entry) if entry.held => Err(Refused(
+            "the message is held: release it, and it is tried".to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }
 
-/// Asks a running server; `None` when none listens there.
-///
-/// # Errors
-/// When the connection breaks, or the answer is none.
-pub fn ask(path: &Path, request: &Request, each: &mut dyn FnMut(Answer)) -> io::Result<Option<()>> {
-    use std::io::{BufRead as _, Write as _};
-    let mut stream = match std::os::unix::net::UnixStream::connect(path) {
-        Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
-    for line in std::io::BufReader::new(stream).lines() {
-        let answer: Answer = serde_json::from_str(&line?)?;
-        let last = !matches!(answer, Answer::Entry(_));
-        each(answer);
-        if last {
-            return Ok(Some(()));
-        }
-    }
-    Err(io::ErrorKind::UnexpectedEof.into())
+fn parse(id: &str) -> Result<QueueId, Refused> {
+    QueueId::parse(id).ok_or_else(|| Refused::because(SpoolError::Gone))
 }
 
 /// How a recipient stands, in a few words.

@@ -179,14 +179,6 @@ impl Queue {
         }
     }
 
-    /// Runs a task that ends when the queue stops.
-    pub(crate) fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stopping = self.context.stopping.clone();
-        self.context.spawn(async move {
-            stopping.run_until_cancelled_owned(task).await;
-        });
-    }
-
     /// Runs work where it may block.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,

@@ -276,10 +276,14 @@ impl<'f> Look<'f> {
     }
 
     fn finish(self, stamps: Stamps) -> Changes {
-        let mut added: Vec<Added> = self.added.into_values().map(|(added, _)| added).collect();
-        added.sort_by(|a, b| arrival(a).cmp(&arrival(b)));
+        let added = self.added.into_values().map(|(added, _)| {
+            let made = FileName::parse(&added.name).map(|name| name.made());
+            (made, added)
+        });
+        let mut added: Vec<_> = added.collect();
+        added.sort_unstable_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
         let mut changes = Changes {
-            added,
+            added: added.into_iter().map(|(_, added)| added).collect(),
             gone: Vec::new(),
             changed: Vec::new(),
             moved: Vec::new(),
@@ -306,10 +310,6 @@ impl<'f> Look<'f> {
         }
         changes
     }
-}
-
-fn arrival(added: &Added) -> impl Ord + '_ {
-    FileName::parse(&added.name).map(|name| name.order())
 }
 
 #[cfg(test)]

@@ -146,9 +146,9 @@ impl<'a> FileName<'a> {
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
-    /// What messages found together are sorted by before they get their UIDs: seconds and
-    /// microseconds of the base, then the rest of it.
-    pub fn order(&self) -> impl Ord + use<'a> {
+    /// When the file was made, as its base says: seconds and microseconds. Messages found together
+    /// get their UIDs in this order, and in that of their names.
+    pub fn made(&self) -> (u64, u64) {
         let (seconds, rest) = leading_number(self.base);
         // `.M123…`, or with other fields before it.
         let unique = rest.strip_prefix(b".").unwrap_or_default();
@@ -158,7 +158,7 @@ impl<'a> FileName<'a> {
             .unwrap_or_default();
         let at = memchr::memchr(b'M', unique).map_or(unique.len(), |at| at + 1);
         let (micros, _) = leading_number(unique.get(at..).unwrap_or_default());
-        (seconds, micros, rest)
+        (seconds, micros)
     }
 }
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_that_of_arrival() {
+    fn names_say_in_which_order_files_were_made() {
         let mut names = [
             "2.M1.h",
             "1.M20P1.h",
@@ -296,7 +296,7 @@ mod tests {
             "1.Q1M4.h",
             "1.x",
         ];
-        names.sort_by(|a, b| parsed(a).order().cmp(&parsed(b).order()));
+        names.sort_by_key(|name| (parsed(name).made(), *name));
         assert_eq!(
             names,
             [

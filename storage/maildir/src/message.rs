@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use facteur_compression::Method;
 use facteur_disk::{Disk, DiskFile};
 use facteur_format::Source;
 use facteur_model::{Flags, InternalDate};
@@ -65,8 +66,12 @@ impl NewMessage<'_> {
 pub struct MessageFile {
     /// The file. The message begins where it does.
     pub file: DiskFile,
-    /// How many bytes it takes there: fewer than with CRLF line ends, when it was stored with LF.
+    /// How many bytes it takes there: fewer than with CRLF line ends, when it was stored with LF or
+    /// compressed.
     pub stored_size: u64,
+    /// The compression that its first bytes are a mark of. A compressed message's size is in its
+    /// file's name ([`FileName::size`]).
+    pub looks: Option<Method>,
 }
 
 impl MessageFile {
@@ -81,10 +86,15 @@ impl MessageFile {
     /// Of an open file.
     ///
     /// # Errors
-    /// As `fstat(2)`.
+    /// As `fstat(2)` and `read(2)`.
     pub fn new(file: DiskFile) -> io::Result<Self> {
-        let stored_size = file.size()?;
-        Ok(Self { file, stored_size })
+        let mut head = [0; Method::MAGIC_LEN];
+        let read = file.read_at(&mut head, 0)?;
+        Ok(Self {
+            stored_size: file.size()?,
+            looks: Method::detect(head.get(..read).unwrap_or_default()),
+            file,
+        })
     }
 
     /// Its mtime, which is its INTERNALDATE.
@@ -117,7 +127,7 @@ mod tests {
         drop(file);
         assert_eq!(std::fs::read(&path).unwrap(), b"Subject: x\r\n\r\nbody\r\n");
         let file = MessageFile::open(&disk, &path).unwrap();
-        assert_eq!(file.stored_size, 20);
+        assert_eq!((file.stored_size, file.looks), (20, None));
         assert_eq!(file.modified().unwrap().unix(), 1_234_567_890);
         let base = message.base("1.M2.h");
         assert_eq!(base, "1.M2.h,S=20,W=20");
@@ -136,6 +146,21 @@ mod tests {
             place(Flags::EMPTY, letters),
             (Place::Cur, format!("{base}:2,b"))
         );
+    }
+
+    #[test]
+    fn a_compressed_message_is_told_by_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("1.h");
+        for (bytes, looks) in [
+            (&b"\x1f\x8b\x08\0rest"[..], Some(Method::Gzip)),
+            (b"Subject: x\r\n\r\n", None),
+            (b"", None),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let file = MessageFile::open(&Disk::real(), &path).unwrap();
+            assert_eq!(file.looks, looks, "{bytes:?}");
+        }
     }
 
     #[test]

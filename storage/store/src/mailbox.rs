@@ -17,8 +17,8 @@ use crate::{
 /// A mailbox in use, shared by every session that has it open. Clones are the same mailbox.
 #[derive(Debug, Clone)]
 pub struct Mailbox {
-    shared: Arc<Shared>,
-    owner: Arc<Owner>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) owner: Arc<Owner>,
     view: Arc<View>,
 }
 
@@ -230,7 +230,7 @@ impl Mailbox {
         Ok((file?, message.size))
     }
 
-    fn row_id(&self) -> Result<u32, StoreError> {
+    pub(crate) fn row_id(&self) -> Result<u32, StoreError> {
         let state = self.owner.lock()?;
         Ok(state.folder_of(&self.view.core)?.row.id)
     }

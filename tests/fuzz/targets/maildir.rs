@@ -47,8 +47,7 @@ fn file_name(name: &[u8]) {
     let Some(read) = FileName::parse(name) else {
         return;
     };
-    (read.size(), read.virtual_size());
-    let _ = read.order() == read.order();
+    let _ = (read.size(), read.virtual_size(), read.made());
     let (flags, letters) = (read.flags(), read.letters());
     let once = read.with(flags, letters);
     let again = FileName::parse(&once).expect("what we wrote");

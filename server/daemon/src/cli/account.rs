@@ -1,5 +1,6 @@
 //! `facteur account`
 
+pub(super) mod care;
 mod test;
 
 use std::process::ExitCode;
@@ -11,7 +12,9 @@ use facteur_directory::{AccountChange, AccountEntry, Admin, NewAccount};
 use super::{
     Context,
     directory::{ask_password, print, with_sql},
+    server::directory_changed,
 };
+use crate::maintenance::Work;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +23,9 @@ Examples:
   facteur account set bob@example.org --password
   facteur account set bob@example.org --active false
   facteur account list --domain example.org
-  facteur account test bob@example.org";
+  facteur account test bob@example.org
+  facteur account check --all
+  facteur account sync bob@example.org && rsync -a /var/lib/facteur/mail/example.org/bob/ elsewhere:bob/";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -90,13 +95,58 @@ enum Verb {
     },
     /// Say what the directory knows of an address, and whether a password fits.
     Test(test::Args),
+    /// Bring everything of an account into its files, durably, so that rsync can copy it.
+    ///
+    /// The running server does it without stopping; an account that nobody uses is left as after a
+    /// stop of the server, and its copy opens at once. The copy of one that somebody uses has all
+    /// that was acknowledged until now, and is looked through when it is opened.
+    Sync(care::Args),
+    /// Compare an account's index with its files; say what is wrong, and what would mend it.
+    ///
+    /// Every message's file is opened. Nothing is changed, and the account can be used meanwhile.
+    /// With --json each account is an object with the member `checked` and in it `findings`, whose
+    /// `kind` is one of index_missing, index_damaged, mailbox_unknown, mailbox_missing,
+    /// uid_validity_missing, file_missing, file_unknown, file_damaged, size_differs,
+    /// script_link_broken, and `remedy` one of rebuild, next_use, restore, activate.
+    ///
+    /// Status 0: all is well; 1: something is wrong.
+    Check(care::Args),
+    /// Build an account's index anew from its files.
+    ///
+    /// Flags and keywords stay, as far as the old index can be read. The account's sessions are
+    /// disconnected; until it is done its logins and mail are put off, other accounts notice
+    /// nothing.
+    Rebuild(care::Args),
+    /// Make an account's index as small and as quick as its content allows.
+    ///
+    /// It is rewritten, and needs as much room again for the time it takes; the account's sessions
+    /// wait so long.
+    Optimize(care::Args),
+}
+
+impl Verb {
+    /// Whether the directory may be another afterwards.
+    fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Add { .. } | Self::Set { .. } | Self::Remove { .. }
+        )
+    }
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Test(args) => test::run(args, context),
+        Verb::Sync(args) => care::run(Work::Sync, &args, context),
+        Verb::Check(args) => care::run(Work::Check, &args, context),
+        Verb::Rebuild(args) => care::run(Work::Rebuild, &args, context),
+        Verb::Optimize(args) => care::run(Work::Optimize, &args, context),
         verb => {
+            let changes = verb.changes();
             with_sql(context, async |sql| perform(verb, Admin::new(sql)).await)?;
+            if changes {
+                directory_changed(context)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -154,7 +204,11 @@ async fn perform(verb: Verb, admin: Admin<'_>) -> anyhow::Result<()> {
                 eprintln!("aliases still lead there: {}", removed.aliases.join(", "));
             }
         }
-        Verb::Test(_) => {}
+        Verb::Test(_)
+        | Verb::Sync(_)
+        | Verb::Check(_)
+        | Verb::Rebuild(_)
+        | Verb::Optimize(_) => {}
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use facteur_directory::{Admin, DomainChange, DomainEntry, DomainKind, NewDomain}
 use super::{
     Context,
     directory::{print, with_sql},
+    server::directory_changed,
 };
 
 const EXAMPLES: &str = "\
@@ -103,9 +104,13 @@ struct Limits {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let changes = !matches!(args.verb, Verb::List { .. } | Verb::Show { .. });
     with_sql(context, async |sql| {
         perform(args.verb, Admin::new(sql)).await
     })?;
+    if changes {
+        directory_changed(context)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

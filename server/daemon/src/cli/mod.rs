@@ -2,12 +2,14 @@
 
 mod account;
 mod alias;
+mod bar;
 mod config;
 mod directory;
 mod domain;
 mod queue;
 mod quickstart;
 mod serve;
+mod server;
 
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +55,7 @@ enum Verb {
     Config(config::Args),
     /// Add, list, show, change and remove domains.
     Domain(domain::Args),
-    /// Add, list, show, change, test and remove accounts.
+    /// Add, list, show, change, test, remove, check and mend accounts.
     Account(account::Args),
     /// Add, list, show, change and remove aliases.
     Alias(alias::Args),

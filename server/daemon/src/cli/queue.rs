@@ -1,14 +1,18 @@
 //! `facteur queue`: messages on their way out.
 //!
-//! Asks the running server; where none runs, works on the spool itself, under the store's lock.
+//! Asks the running server; where none runs, opens the store itself.
 
-use std::{io::Write as _, path::Path, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
-use anyhow::{Context as _, bail};
-use facteur_queue::control::{self, Answer, Request};
+use facteur_config::Config;
+use facteur_queue::control::{self, Request};
 use facteur_spool::Entry;
+use serde_json::Value;
 
-use super::Context;
+use super::{
+    Context,
+    server::{self, Listener},
+};
 use crate::wiring::Paths;
 
 const EXAMPLES: &str = "\
@@ -90,22 +94,20 @@ impl Verb {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let loaded = context.load()?;
-    let state = Paths::new(&loaded.config).state();
+    let config = context.load()?.config;
     let request = args.verb.request();
     let mut printer = Printer {
         json: args.json,
         whole: matches!(args.verb, Verb::Show { .. }),
         count: 0,
-        failed: None,
         broken: None,
     };
-    let socket = control::socket_path(&state);
-    let asked = control::ask(&socket, &request, &mut |answer| printer.take(answer))
-        .with_context(|| format!("cannot talk to the server at {}", socket.display()))?;
-    if asked.is_none() {
-        offline(&state, &request, &mut printer)?;
-    }
+    let state = Paths::new(&config).state();
+    let asked = match server::ask(&state, control::VERB, &request, &mut printer) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => offline(&config, &request, &mut printer),
+        Err(error) => Err(error),
+    };
     match printer.broken {
         // Whoever read has seen enough.
         Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
@@ -114,11 +116,11 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Some(error) => return Err(error.into()),
         None => {}
     }
-    if let Some(why) = printer.failed {
-        match args.verb.id() {
-            Some(id) => bail!("{id}: {why}"),
-            None => bail!(why),
-        }
+    if let Err(why) = asked {
+        return Err(match args.verb.id() {
+            Some(id) => anyhow::anyhow!("{id}: {why:#}"),
+            None => why,
+        });
     }
     if request == Request::List && !args.json && printer.count == 0 {
         println!("The queue is empty.");
@@ -127,26 +129,18 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// Without a server.
-fn offline(state: &Path, request: &Request, printer: &mut Printer) -> anyhow::Result<()> {
-    let spool = state.join("spool");
-    if !spool.exists() {
+fn offline(config: &Config, request: &Request, printer: &mut Printer) -> anyhow::Result<()> {
+    let Some(store) = server::open_store(config)? else {
         // No server ever ran here: nothing waits, and nothing is made for it.
         let empty = matches!(request, Request::List | Request::Flush { id: None });
-        printer.take(if empty {
-            Answer::Done
-        } else {
-            Answer::Failed("no such entry in the spool".to_owned())
-        });
+        anyhow::ensure!(empty, facteur_spool::SpoolError::Gone);
         return Ok(());
-    }
-    crate::privileges::become_owner(&spool)?;
-    let disk = facteur_disk::Disk::real();
-    let Some(_lock) = disk.lock(&state.join("lock"))? else {
-        bail!("a server is running, but its control socket does not answer");
     };
-    let spool = facteur_spool::Spool::open(disk, &spool)?;
-    control::carry_out_offline(&spool, request, &mut |answer| printer.take(answer));
-    Ok(())
+    let asked = control::carry_out_offline(store.spool(), request, &mut |entry| {
+        printer.take(&entry);
+    });
+    store.close()?;
+    Ok(asked?)
 }
 
 /// Prints answers as they come.
@@ -154,22 +148,22 @@ struct Printer {
     json: bool,
     whole: bool,
     count: usize,
-    failed: Option<String>,
     broken: Option<std::io::Error>,
 }
 
+impl Listener for Printer {
+    fn item(&mut self, item: Value) -> std::io::Result<()> {
+        self.take(&serde_json::from_value(item)?);
+        Ok(())
+    }
+}
+
 impl Printer {
-    fn take(&mut self, answer: Answer) {
-        match answer {
-            Answer::Entry(entry) => {
-                self.count += 1;
-                // A closed pipe (`| head`) is noticed once.
-                if self.broken.is_none() {
-                    self.broken = self.print(&entry).err();
-                }
-            }
-            Answer::Done => {}
-            Answer::Failed(why) => self.failed = Some(why),
+    fn take(&mut self, entry: &Entry) {
+        self.count += 1;
+        // A closed pipe (`| head`) is noticed once.
+        if self.broken.is_none() {
+            self.broken = self.print(entry).err();
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every section is taken apart whole, field by field, so that a key that nothing reads does not
 //! compile without a warning.
 
+mod control;
 mod current_directory;
 mod delivery;
 pub(crate) mod directory;
@@ -25,11 +26,13 @@ use std::{collections::HashMap, path::Path};
 use anyhow::Context as _;
 use facteur_config::{Config, Loaded, Problem, Problems};
 
+pub(crate) use control::{Changed, DIRECTORY_CHANGED};
 use current_directory::CurrentDirectory;
 pub(crate) use key::Key;
 pub(crate) use listeners::{server_options, specs};
 pub(crate) use parts::Parts;
 pub(crate) use paths::Paths;
+pub(crate) use store::options as store_options;
 pub(crate) use tls::{certificate_files, certificates, options as tls_options};
 
 use crate::source::Gathered;

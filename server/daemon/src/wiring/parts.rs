@@ -9,7 +9,7 @@ use facteur_directory::Directory;
 use facteur_intake::{Intake, Router};
 use facteur_login::Authenticator;
 use facteur_model::AccountId;
-use facteur_queue::{Queue, SystemClock, control};
+use facteur_queue::{Queue, SystemClock};
 use facteur_runtime::{Bridge, Protocol, Service};
 use facteur_session_imap::ImapService;
 use facteur_session_managesieve::ManageSieveService;
@@ -17,16 +17,23 @@ use facteur_session_pop3::Pop3Service;
 use facteur_session_smtp::SmtpService;
 use facteur_store::{Gate, Store};
 
+use crate::maintenance;
+
 use super::{
-    CurrentDirectory, Paths, delivery, directory, imap, login, managesieve, pop3, queue, smtp,
-    store,
+    CurrentDirectory, Paths, control, delivery, directory, imap, login, managesieve, pop3, queue,
+    smtp, store,
 };
 
 /// Threads of the queue: its commits wait for the disk, and clients' must not wait for them.
 const QUEUE_THREADS: usize = 8;
 
+/// Threads of the operator's work on accounts: it takes long, and nobody's session waits for it.
+const MAINTENANCE_THREADS: usize = 2;
+
 /// What lives as long as the process: a reload builds new services over the same parts.
 pub(crate) struct Parts {
+    control: facteur_control::Server,
+    maintenance_bridge: Bridge,
     store: Store,
     bridge: Bridge,
     queue_bridge: Bridge,
@@ -91,10 +98,19 @@ impl Parts {
             queue::options(config)?,
         )
         .context("cannot start the queue")?;
-        let socket = control::socket_path(&paths.state());
-        control::serve(&queue, &socket)
-            .with_context(|| format!("cannot listen on {}", socket.display()))?;
+        let maintenance_bridge = Bridge::named("maintenance", MAINTENANCE_THREADS);
+        let control = control::serve(
+            &paths.state(),
+            &queue,
+            &maintenance::Parts {
+                store: store.clone(),
+                directory: Arc::clone(&directory) as Arc<dyn Directory>,
+                bridge: maintenance_bridge.clone(),
+            },
+        )?;
         Ok(Self {
+            control,
+            maintenance_bridge,
             store,
             bridge: Bridge::new(config.process.storage_threads),
             queue_bridge,
@@ -174,11 +190,13 @@ impl Parts {
 
     /// Ends background work and makes everything durable, sessions being over.
     pub(crate) async fn close(self, grace: Duration) -> anyhow::Result<()> {
+        self.control.stop().await;
         self.queue.stop(grace).await;
-        let (bridge, queue_bridge) = (self.bridge.clone(), self.queue_bridge.clone());
+        let bridges = [self.bridge, self.queue_bridge, self.maintenance_bridge];
         tokio::task::spawn_blocking(move || {
-            bridge.close();
-            queue_bridge.close();
+            for bridge in bridges {
+                bridge.close();
+            }
         })
         .await?;
         if tokio::time::timeout(grace, self.warner.finish(&self.store))

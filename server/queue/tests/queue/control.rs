@@ -1,20 +1,41 @@
 //! The operator's socket.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
-
-use facteur_queue::control::{self, Answer, Request};
+use facteur_control::{AskError, Server, Verbs};
+use facteur_queue::{
+    Queue,
+    control::{self, Request},
+};
+use facteur_spool::Entry;
 
 use crate::{
     peer::{Manner, Peer},
     world::{GRACE, MESSAGE, START, World},
 };
 
-async fn ask(path: &Path, request: Request) -> Vec<Answer> {
-    let path = path.to_owned();
+/// What was asked for, or why not.
+type Answer = Result<Vec<Entry>, String>;
+
+fn serve(world: &World, queue: &Queue) -> Server {
+    let queue = queue.clone();
+    let verbs = Verbs::default().with(control::VERB, move |request, answers| {
+        control::carry_out(queue.clone(), request, answers)
+    });
+    facteur_control::serve(&facteur_control::path(world.dir.path()), verbs).unwrap()
+}
+
+async fn ask(world: &World, request: Request) -> Answer {
+    let path = facteur_control::path(world.dir.path());
     let asked = tokio::task::spawn_blocking(move || {
-        let mut answers = Vec::new();
-        let found = control::ask(&path, &request, &mut |answer| answers.push(answer)).unwrap();
-        found.map(|()| answers)
+        let mut entries = Vec::new();
+        let mut item = |value| {
+            entries.push(serde_json::from_value(value)?);
+            Ok(())
+        };
+        match facteur_control::ask(&path, control::VERB, &request, &mut item, &mut |_| {}) {
+            Ok(value) => value.map(|_| Ok(entries)),
+            Err(AskError::Failed(why)) => Some(Err(why)),
+            Err(AskError::Io(error)) => panic!("{error}"),
+        }
     });
     asked.await.unwrap().expect("a server listens")
 }
@@ -29,106 +50,74 @@ async fn operator_lists_shows_holds_releases_and_deletes() {
     world.commit(&later, MESSAGE);
     world.commit(&doomed, MESSAGE);
     let queue = world.queue(world.relaying_to(&peer));
-    let path = control::socket_path(world.dir.path());
-    control::serve(&queue, &path).unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    let server = serve(&world, &queue);
 
-    assert_eq!(ask(&path, Request::List).await.len(), 3);
+    assert_eq!(ask(&world, Request::List).await.unwrap().len(), 2);
     let id = later.queue_id.to_string();
-    let shown = ask(&path, Request::Show { id: id.clone() }).await;
-    assert_eq!(
-        shown,
-        [Answer::Entry(Box::new(later.clone())), Answer::Done]
-    );
+    let shown = ask(&world, Request::Show { id: id.clone() }).await;
+    assert_eq!(shown, Ok(vec![later.clone()]));
 
     assert_eq!(
         ask(
-            &path,
+            &world,
             Request::Delete {
                 id: doomed.queue_id.to_string()
             }
         )
         .await,
-        [Answer::Done]
+        Ok(vec![])
     );
     let gone = ask(
-        &path,
+        &world,
         Request::Show {
             id: doomed.queue_id.to_string(),
         },
     )
     .await;
-    assert!(matches!(gone.as_slice(), [Answer::Failed(_)]));
-    assert!(matches!(
-        ask(&path, Request::Hold { id: "../x".into() }).await[..],
-        [Answer::Failed(_)]
-    ));
+    assert!(gone.is_err());
+    let outside = Request::Hold { id: "../x".into() };
+    assert!(ask(&world, outside).await.is_err());
 
     assert_eq!(
-        ask(&path, Request::Hold { id: id.clone() }).await,
-        [Answer::Done]
+        ask(&world, Request::Hold { id: id.clone() }).await,
+        Ok(vec![])
     );
     assert!(world.store.spool().entry(&later.queue_id).unwrap().held);
     let flush = Request::Flush {
         id: Some(id.clone()),
     };
-    assert!(matches!(ask(&path, flush).await[..], [Answer::Failed(_)]));
-    assert_eq!(ask(&path, Request::Release { id }).await, [Answer::Done]);
+    assert!(ask(&world, flush).await.is_err());
+    assert_eq!(ask(&world, Request::Release { id }).await, Ok(vec![]));
     assert_eq!(peer.next().await.rcpts, ["RCPT TO:<b@far.test>"]);
+    server.stop().await;
     queue.stop(GRACE).await;
     assert_eq!(world.spooled(), []);
-}
-
-#[tokio::test]
-async fn request_that_is_none_is_answered_with_an_error() {
-    let (mut world, peer) = (World::new(), Peer::start(Manner::default()).await);
-    let queue = world.queue(world.relaying_to(&peer));
-    let path = control::socket_path(world.dir.path());
-    control::serve(&queue, &path).unwrap();
-    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, b"{\"verb\":\"burn\"}\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer)
-        .await
-        .unwrap();
-    assert_eq!(answer, "{\"failed\":\"request not understood\"}\n");
-    queue.stop(GRACE).await;
 }
 
 #[test]
 fn without_a_server_the_spool_itself_is_changed() {
     let world = World::new();
     let id = world.send(&["b@far.test"]).to_string();
-    let socket = control::socket_path(world.dir.path());
-    let none = control::ask(&socket, &Request::List, &mut |_| panic!("nobody listens")).unwrap();
-    assert!(none.is_none());
-    let run = |request| {
-        let mut answers = Vec::new();
-        control::carry_out_offline(world.store.spool(), &request, &mut |a| answers.push(a));
-        answers
+    let run = |request| -> Answer {
+        let mut entries = Vec::new();
+        control::carry_out_offline(world.store.spool(), &request, &mut |e| entries.push(e))
+            .map(|()| entries)
+            .map_err(|refused| refused.0)
     };
-    assert_eq!(run(Request::Hold { id: id.clone() }), [Answer::Done]);
+    assert_eq!(run(Request::Hold { id: id.clone() }), Ok(vec![]));
     assert!(world.spooled()[0].held);
     let flush = || Request::Flush {
         id: Some(id.clone()),
     };
     // It would do nothing.
-    assert!(matches!(run(flush())[..], [Answer::Failed(_)]));
-    assert_eq!(run(Request::Release { id: id.clone() }), [Answer::Done]);
-    assert_eq!(run(Request::Flush { id: None }), [Answer::Done]);
+    assert!(run(flush()).is_err());
+    assert_eq!(run(Request::Release { id: id.clone() }), Ok(vec![]));
+    assert_eq!(run(Request::Flush { id: None }), Ok(vec![]));
     assert_eq!(
         (world.spooled()[0].held, world.spooled()[0].next_attempt_at),
         (false, 0)
     );
-    assert_eq!(run(Request::List).len(), 2);
-    assert_eq!(run(Request::Delete { id: id.clone() }), [Answer::Done]);
-    assert!(matches!(
-        run(Request::Delete { id })[..],
-        [Answer::Failed(_)]
-    ));
+    assert_eq!(run(Request::List).unwrap().len(), 1);
+    assert_eq!(run(Request::Delete { id: id.clone() }), Ok(vec![]));
+    assert!(run(Request::Delete { id }).is_err());
 }

@@ -1,7 +1,7 @@
 //! SEARCH (RFC 3501 §6.4.4, RFC 5032, RFC 7162 §3.1.5).
 //!
-//! In three steps, each only for the messages that the one before left undecided: by the snapshot,
-//! by the envelopes the index keeps, by the messages' own octets.
+//! In four steps, each only for the messages that the one before left undecided: by the snapshot, by
+//! the envelopes the index keeps, by the header lines it keeps, by the messages' own octets.
 
 mod content;
 mod decode;
@@ -156,17 +156,31 @@ impl Job {
         let mut found = UidSet::new();
         let mut open = Vec::new();
         for uid in group {
-            match self.judge(uid, parsed(uid).as_ref(), None)? {
+            match self.judge(uid, parsed(uid).as_ref(), None, None)? {
                 Some(true) => found.insert(uid),
                 Some(false) => {}
                 None => open.push(uid),
             }
         }
+        let lines = self.header_lines(&open)?;
+        let mut still_open = Vec::new();
+        for uid in open {
+            let Some(lines) = lines.get(&uid) else {
+                still_open.push(uid);
+                continue;
+            };
+            match self.judge(uid, parsed(uid).as_ref(), Some(lines.as_slice()), None)? {
+                Some(true) => found.insert(uid),
+                Some(false) => {}
+                None => still_open.push(uid),
+            }
+        }
         let ahead = if self.key.uses_body() { BODY } else { HEADER };
-        for (uid, reader) in self.mailbox.read_each(open.into_iter(), ahead) {
+        for (uid, reader) in self.mailbox.read_each(still_open.into_iter(), ahead) {
             let verdict = reader.and_then(|reader| {
                 let mut content = Content::of(reader);
-                self.judge(uid, parsed(uid).as_ref(), Some(&mut content))
+                let lines = lines.get(&uid).map(Vec::as_slice);
+                self.judge(uid, parsed(uid).as_ref(), lines, Some(&mut content))
             });
             match verdict {
                 Ok(Some(true)) => found.insert(uid),
@@ -187,12 +201,28 @@ impl Job {
         &self,
         uid: Uid,
         envelope: Option<&envelope::Envelope<'_>>,
+        lines: Option<&[u8]>,
         content: Option<&mut Content>,
     ) -> Result<Option<bool>, StoreError> {
         let Some(message) = self.snapshot.by_uid(uid) else {
             return Ok(Some(false));
         };
-        let known = Known::new(message, &self.snapshot, &self.recent);
+        let known = Known::new(message, &self.snapshot, &self.recent).with_lines(lines);
         judge(&self.key, &known, envelope, content)
+    }
+
+    /// What these messages have of the header fields that the key names.
+    fn header_lines(&self, uids: &[Uid]) -> Result<HashMap<Uid, Vec<u8>>, StoreError> {
+        let mut fields = Vec::new();
+        self.key.add_header_fields(&mut fields);
+        let mut found = HashMap::new();
+        if !fields.is_empty() && !uids.is_empty() {
+            let uids = uids.iter().copied().collect();
+            self.mailbox
+                .header_lines(&uids, &fields, &mut |uid, lines| {
+                    found.insert(uid, lines.to_vec());
+                })?;
+        }
+        Ok(found)
     }
 }

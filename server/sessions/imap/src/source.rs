@@ -165,22 +165,7 @@ impl Source {
     /// Finds a section and cuts out its part asked for (RFC 3501 §6.4.5).
     pub(crate) fn locate(&mut self, item: &SectionItem) -> io::Result<Located> {
         let located = self.whole(&item.section)?;
-        let Some(partial) = item.partial else {
-            return Ok(located);
-        };
-        let (offset, most) = (u64::from(partial.offset), u64::from(partial.length.get()));
-        Ok(match located {
-            Located::Octets(range) => {
-                let start = range.start.saturating_add(offset).min(range.end);
-                Located::Octets(start..start.saturating_add(most).min(range.end))
-            }
-            Located::Made(bytes) => {
-                let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-                let (start, end) = (cut(offset), cut(offset.saturating_add(most)));
-                Located::Made(bytes.get(start..end).unwrap_or_default().to_vec())
-            }
-            Located::Missing => Located::Missing,
-        })
+        Ok(cut(located, item))
     }
 
     fn whole(&mut self, section: &Section) -> io::Result<Located> {
@@ -218,6 +203,39 @@ impl Source {
         filter.finish(&mut made);
         without_nul(&mut made);
         Ok(Located::Made(made))
+    }
+}
+
+/// The same for `HEADER.FIELDS` of the message itself, out of the lines of at least those fields.
+pub(crate) fn made_of(lines: &[u8], item: &SectionItem) -> Located {
+    let Some(SectionText::HeaderFields(names)) = &item.section.text else {
+        return Located::Missing;
+    };
+    let mut filter = FieldFilter::new(names, false);
+    let mut made = Vec::with_capacity(lines.len() + 2);
+    filter.push(lines, &mut made);
+    filter.finish(&mut made);
+    without_nul(&mut made);
+    cut(Located::Made(made), item)
+}
+
+/// Cuts out the part asked for.
+fn cut(located: Located, item: &SectionItem) -> Located {
+    let Some(partial) = item.partial else {
+        return located;
+    };
+    let (offset, most) = (u64::from(partial.offset), u64::from(partial.length.get()));
+    match located {
+        Located::Octets(range) => {
+            let start = range.start.saturating_add(offset).min(range.end);
+            Located::Octets(start..start.saturating_add(most).min(range.end))
+        }
+        Located::Made(bytes) => {
+            let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            let (start, end) = (cut(offset), cut(offset.saturating_add(most)));
+            Located::Made(bytes.get(start..end).unwrap_or_default().to_vec())
+        }
+        Located::Missing => Located::Missing,
     }
 }
 

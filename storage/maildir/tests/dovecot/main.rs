@@ -20,11 +20,12 @@ use std::{
 };
 
 use doveadm::{Dovecot, Fields};
+use facteur_compression::Method;
 use facteur_disk::Disk;
 use facteur_format::{CrlfLines, Identity, Source, Subscriptions};
 use facteur_maildir::{
-    BaseNames, Changes, Files, KeywordFile, Layout, Letters, MessageFile, NewMessage, Place,
-    UidList, UidValidities, guid_of, identity,
+    BaseNames, Changes, FileName, Files, KeywordFile, Layout, Letters, MessageFile, NewMessage,
+    Place, UidList, UidValidities, guid_of, identity,
 };
 use facteur_model::{Flag, Flags, Guid, InternalDate, Keyword, MailboxName, Uid, UidValidity};
 
@@ -448,4 +449,41 @@ fn dovecot_sees_what_we_change_in_its_own_folder() {
     assert_eq!(listed(&dovecot), found(&layout));
     let (seen, _) = Seen::open(&layout, "Été/Work");
     compare(&dovecot, "Été/Work", &seen);
+}
+
+#[test]
+fn we_find_the_size_of_what_dovecot_compressed() {
+    let Some(dovecot) = Dovecot::new() else {
+        return;
+    };
+    let long = messages().pop().unwrap();
+    for method in ["gz", "zstd"] {
+        let plugin = format!("plugin/zlib_save={method}");
+        let save = [
+            "-o",
+            "mail_plugins=zlib",
+            "-o",
+            &plugin,
+            "save",
+            "-m",
+            "INBOX",
+        ];
+        dovecot.run(&save, &long);
+    }
+    let layout = Layout::new(&dovecot.root);
+    let (seen, _) = Seen::open(&layout, "INBOX");
+    let looks = seen.list.files.iter().map(|file| {
+        let opened = MessageFile::open(&Disk::real(), &file.path(&seen.folder)).unwrap();
+        let name = file.name();
+        let name = FileName::parse(&name).unwrap();
+        assert!(opened.stored_size < 1000);
+        // Dovecot stored it with LF.
+        assert_eq!(name.size(), Some(long.len() as u64 - 2));
+        assert_eq!(name.virtual_size(), Some(long.len() as u64));
+        opened.looks
+    });
+    assert_eq!(
+        looks.collect::<Vec<_>>(),
+        [Some(Method::Gzip), Some(Method::Zstd)]
+    );
 }

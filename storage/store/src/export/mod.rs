@@ -1,6 +1,6 @@
 //! An account's copy for another server: a tree that Dovecot opens with every flag.
 //!
-//! Nothing of the account is changed. As sdbox the copy shares the message files with it (hard
+//! Nothing of the account is changed. As sdbox the copy may share the message files with it (hard
 //! links), which neither side ever writes to again; what only our index knows (flags, keywords,
 //! UIDs) is written as Dovecot's index. As Maildir it is in the messages' names and in
 //! `dovecot-uidlist`.
@@ -24,7 +24,10 @@ use crate::{Account, Mailbox, Store, StoreError};
 /// In which format a copy is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// Dovecot's single-dbox.
+    /// Dovecot's single-dbox. Its message files are the account's own under a second name, where
+    /// the file system allows it.
+    LinkedSdbox,
+    /// Dovecot's single-dbox, with message files of its own.
     Sdbox,
     /// Maildir++.
     Maildir,
@@ -135,7 +138,8 @@ impl Export<'_> {
             names.push(folder.name);
         }
         match format {
-            ExportFormat::Sdbox => sdbox::write(self, &names)?,
+            ExportFormat::LinkedSdbox => sdbox::write(self, &names, true)?,
+            ExportFormat::Sdbox => sdbox::write(self, &names, false)?,
             ExportFormat::Maildir => maildir::write(self, &names)?,
         }
         self.scripts()

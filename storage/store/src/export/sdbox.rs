@@ -9,8 +9,12 @@ use facteur_sdbox::Layout;
 use super::Export;
 use crate::{KeywordSetId, Mailbox, Snapshot, StoreError};
 
-/// Writes these mailboxes.
-pub(super) fn write(export: &mut Export<'_>, names: &[MailboxName]) -> Result<(), StoreError> {
+/// Writes these mailboxes, with message files that are the account's own if `link`.
+pub(super) fn write(
+    export: &mut Export<'_>,
+    names: &[MailboxName],
+    link: bool,
+) -> Result<(), StoreError> {
     let now = InternalDate::from(SystemTime::now()).unix();
     let now = u32::try_from(now).unwrap_or(u32::MAX);
     let to = Layout::new(export.to);
@@ -27,7 +31,7 @@ pub(super) fn write(export: &mut Export<'_>, names: &[MailboxName]) -> Result<()
         let from = export.from.mails(name);
         for state in snapshot.iter() {
             let file = Layout::file_name(state.uid);
-            if !place(export, &from.join(&file), &mails.join(&file))? {
+            if !place(export, &from.join(&file), &mails.join(&file), link)? {
                 continue;
             }
             image.messages.push(MessageImage {
@@ -73,23 +77,29 @@ fn make_dir(export: &Export<'_>, path: &Path) -> io::Result<()> {
 
 /// Gives a message's file a second name, or copies it; says whether it was there: sessions go on
 /// while we copy.
-fn place(export: &mut Export<'_>, from: &Path, to: &Path) -> Result<bool, StoreError> {
-    let linked = match export.disk.link(from, to) {
+fn place(export: &mut Export<'_>, from: &Path, to: &Path, link: bool) -> Result<bool, StoreError> {
+    let linked = if link {
+        export.disk.link(from, to)
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    };
+    let placed = match linked {
         Ok(()) => {
             export.exported.linked += 1;
             Ok(())
         }
-        // It lies on another disk, on one without links, or has as many names as it can have.
         Err(error)
-            if error.kind() != io::ErrorKind::NotFound && !facteur_disk::is_no_space(&error) =>
+            if error.kind() == io::ErrorKind::NotFound || facteur_disk::is_no_space(&error) =>
         {
-            export.copy(from, to)
+            Err(error)
         }
-        missing => missing,
+        // It lies on another disk, on one without links, or has as many names as it can have.
+        Err(_) => export.copy(from, to),
     };
-    match linked {
+    match placed {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        linked => Ok(linked.map(|()| true)?),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -11,6 +11,7 @@ mod change;
 mod compressed;
 mod crash;
 mod folder;
+mod headers;
 mod maintenance;
 mod quota;
 mod rebuild;

@@ -200,7 +200,7 @@ fn dovecot_sees_everything_in_an_exported_sdbox_tree() {
     };
     let (store, expected) = lived_in(&dovecot, &FOLDERS);
     let to = dovecot.dir().join("copy");
-    let exported = export(&dovecot, &store, ExportFormat::Sdbox, &to);
+    let exported = export(&dovecot, &store, ExportFormat::LinkedSdbox, &to);
     let messages: usize = expected.values().map(|shown| shown.messages.len()).sum();
     assert_eq!(exported.messages as usize, messages);
     assert_eq!(exported.linked, exported.messages);
@@ -227,6 +227,12 @@ fn dovecot_sees_everything_in_an_exported_sdbox_tree() {
         dovecot.doveadm_at(&location, &["force-resync", mailbox], b"");
     }
     check("resynced");
+    // The same with files of its own.
+    let other = dovecot.dir().join("other copy");
+    let copied = export(&dovecot, &store, ExportFormat::Sdbox, &other);
+    assert_eq!((copied.messages, copied.linked), (exported.messages, 0));
+    let archive = format!("sdbox:{}", other.display());
+    assert_eq!(dovecot.shown(&archive, "Archive"), expected["Archive"]);
     let subscribed = subscriptions(&dovecot, &location);
     for mailbox in [FOLDERS[1], FOLDERS[2], "Made/by us & new"] {
         assert!(subscribed.contains(mailbox), "{subscribed:?}");

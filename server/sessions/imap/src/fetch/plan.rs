@@ -1,6 +1,6 @@
 //! What a FETCH needs, and in which groups its messages are worked on.
 
-use facteur_imap::{Fetch, FetchItem, SectionItem};
+use facteur_imap::{Fetch, FetchItem, SectionItem, SectionText};
 
 use super::render::{Group, Job};
 
@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) summary: bool,
     /// Octets of the message.
     pub(super) sections: bool,
+    /// The fields of its header that are asked for, when no other octets are.
+    pub(super) fields: Option<Vec<String>>,
     /// More of it than its header.
     whole: bool,
     /// How many sections are asked for.
@@ -54,6 +56,7 @@ impl Plan {
                 matches!(item, Envelope | Body | BodyStructure)
             }),
             sections: sections(|_| true),
+            fields: fields(&items),
             whole: sections(|item| !header_only(item)),
             count: items
                 .iter()
@@ -79,6 +82,24 @@ impl Plan {
     fn cost(&self, size: u64) -> u64 {
         size.min(self.ahead()).saturating_mul(self.count)
     }
+}
+
+/// The fields of all sections together, when all are `HEADER.FIELDS` of the message itself.
+fn fields(items: &[FetchItem]) -> Option<Vec<String>> {
+    let mut fields = Vec::new();
+    let sections = items.iter().filter_map(|item| match item {
+        FetchItem::Section(item) => Some(&item.section),
+        _ => None,
+    });
+    for section in sections {
+        match &section.text {
+            Some(SectionText::HeaderFields(names)) if section.part.is_empty() => {
+                fields.extend(names.iter().cloned());
+            }
+            _ => return None,
+        }
+    }
+    (!fields.is_empty()).then_some(fields)
 }
 
 fn header_only(item: &SectionItem) -> bool {

@@ -11,7 +11,7 @@ use facteur_store::{
 
 use super::plan::{INLINE, Plan};
 use crate::{
-    source::{Located, Source},
+    source::{self, Located, Source},
     updates::{Told, write_flags},
 };
 
@@ -133,7 +133,7 @@ impl Job {
                     there
                 });
                 if let (Some((sequence, message)), true) = (found, written.is_ok()) {
-                    written = rendering.message(sequence, message, Some(summary), None);
+                    written = rendering.message(sequence, message, Some(summary), Octets::None);
                 }
             })?;
         rendering.rendered.gone |= messages.next().is_some();
@@ -149,16 +149,35 @@ impl Job {
             true => self.summaries(self.uids(group))?,
             false => HashMap::new(),
         };
+        let mut lines = self.header_lines(group)?;
         let uids = self.messages(group).map(|(_, message)| message.uid);
-        let mut readers = self.mailbox.read_each(uids, self.plan.ahead());
+        let uids: Vec<Uid> = uids.filter(|uid| !lines.contains_key(uid)).collect();
+        let mut readers = self.mailbox.read_each(uids.into_iter(), self.plan.ahead());
         for (sequence, message) in self.messages(group) {
-            let reader = match self.plan.sections {
-                true => readers.next().map(|(_, reader)| reader),
-                false => None,
+            let octets = match lines.remove(&message.uid) {
+                Some(lines) => Octets::Lines(lines),
+                None if self.plan.sections => readers
+                    .next()
+                    .map_or(Octets::None, |(_, reader)| Octets::File(reader)),
+                None => Octets::None,
             };
-            rendering.message(sequence, message, summaries.get(&message.uid), reader)?;
+            rendering.message(sequence, message, summaries.get(&message.uid), octets)?;
         }
         Ok(())
+    }
+
+    /// The header fields asked for, where the index has them and nothing else of the messages is
+    /// asked for.
+    fn header_lines(&self, group: &Group) -> Result<HashMap<Uid, Vec<u8>>, StoreError> {
+        let mut found = HashMap::new();
+        if let Some(fields) = &self.plan.fields {
+            let uids = self.uids(group);
+            self.mailbox
+                .header_lines(&uids, fields, &mut |uid, lines| {
+                    found.insert(uid, lines.to_vec());
+                })?;
+        }
+        Ok(found)
     }
 
     fn summaries(&self, uids: UidSet) -> Result<HashMap<Uid, Summary>, StoreError> {
@@ -204,6 +223,14 @@ struct Seen {
     after: Arc<Snapshot>,
 }
 
+/// What the sections of a message are taken from.
+enum Octets {
+    None,
+    /// The lines of all header fields that are asked for.
+    Lines(Vec<u8>),
+    File(Result<MessageReader, StoreError>),
+}
+
 struct Rendering<'j> {
     job: &'j Job,
     out: BytesMut,
@@ -217,20 +244,22 @@ impl Rendering<'_> {
         sequence: u32,
         message: &MessageState,
         summary: Option<&Summary>,
-        reader: Option<Result<MessageReader, StoreError>>,
+        octets: Octets,
     ) -> Result<(), StoreError> {
         let plan = &self.job.plan;
         // Everything is found before anything is written: a response is whole or not there.
         let mut sections = Vec::new();
         let mut source = None;
-        if let Some(reader) = reader {
-            match reader.and_then(|reader| self.job.locate(reader)) {
+        match octets {
+            Octets::None => {}
+            Octets::Lines(lines) => sections = self.job.made_of(&lines),
+            Octets::File(reader) => match reader.and_then(|reader| self.job.locate(reader)) {
                 Ok((opened, located)) => {
                     source = Some(opened);
                     sections = located;
                 }
                 Err(error) => return self.failed(message.uid, error),
-            }
+            },
         }
         if plan.summary && summary.is_none() {
             self.rendered.gone = true;
@@ -321,6 +350,15 @@ impl Rendering<'_> {
 }
 
 impl Job {
+    /// A message's sections out of its header lines, in the order of the items.
+    fn made_of(&self, lines: &[u8]) -> Vec<Located> {
+        let made = |item: &FetchItem| match item {
+            FetchItem::Section(section) => Some(source::made_of(lines, section)),
+            _ => None,
+        };
+        self.plan.items.iter().filter_map(made).collect()
+    }
+
     /// Finds a message's sections, in the order of the items.
     fn locate(&self, reader: MessageReader) -> Result<(Arc<Source>, Vec<Located>), StoreError> {
         let mut source = Source::of(reader);

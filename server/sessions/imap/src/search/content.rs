@@ -50,10 +50,7 @@ impl Content {
 
     /// `HEADER`: whether a field of this name holds the text; whether it is there, for an empty one.
     pub(super) fn header_has(&mut self, field: &str, needle: &Needle) -> Result<bool, StoreError> {
-        let header = self.source.header()?;
-        Ok(headers::fields(header)
-            .filter(|found| found.is(field))
-            .any(|found| needle.is_in(&decoded(&found.unfolded()))))
+        Ok(field_has(self.source.header()?, field, needle))
     }
 
     /// `TEXT`
@@ -182,6 +179,13 @@ fn may_hide_ascii(whole: &[u8]) -> bool {
 fn header_has(header: &[u8], needle: &Needle) -> bool {
     needle.is_in_octets(header)
         || headers::fields(header).any(|field| needle.is_in(&decoded(&field.unfolded())))
+}
+
+/// Whether a field of this name holds the text; whether it is there, for an empty one.
+pub(super) fn field_has(header: &[u8], field: &str, needle: &Needle) -> bool {
+    headers::fields(header)
+        .filter(|found| found.is(field))
+        .any(|found| needle.is_in(&decoded(&found.unfolded())))
 }
 
 /// A header field's value as people read it (RFC 2047).

@@ -6,7 +6,7 @@ use facteur_store::{MessageState, Snapshot, StoreError};
 use mail_parser::DateTime;
 
 use super::{
-    content::{Content, decoded},
+    content::{Content, decoded, field_has},
     key::{Key, days},
     needle::Needle,
 };
@@ -17,6 +17,8 @@ pub(super) struct Known<'a> {
     message: &'a MessageState,
     snapshot: &'a Snapshot,
     recent: &'a UidSet,
+    /// The lines of all header fields that the key names, where they are at hand.
+    lines: Option<&'a [u8]>,
 }
 
 impl<'a> Known<'a> {
@@ -29,11 +31,16 @@ impl<'a> Known<'a> {
             message,
             snapshot,
             recent,
+            lines: None,
         }
+    }
+
+    pub(super) fn with_lines(self, lines: Option<&'a [u8]>) -> Self {
+        Self { lines, ..self }
     }
 }
 
-/// The verdict; `None` when it takes an envelope or a content that is not given.
+/// The verdict; `None` when it takes an envelope, header lines or a content that are not given.
 pub(super) fn judge(
     key: &Key,
     known: &Known<'_>,
@@ -56,9 +63,12 @@ pub(super) fn judge(
         Key::Sent(from, until) => Ok(envelope
             .map(|envelope| sent_day(envelope).is_some_and(|day| (*from..*until).contains(&day)))),
         Key::Envelope(field, needle) => Ok(envelope.map(|e| in_envelope(e, *field, needle))),
-        Key::Header(field, needle) => content
-            .map(|content| content.header_has(field, needle))
-            .transpose(),
+        Key::Header(field, needle) => match known.lines {
+            Some(lines) => Ok(Some(field_has(lines, field, needle))),
+            None => content
+                .map(|content| content.header_has(field, needle))
+                .transpose(),
+        },
         Key::Body(needle) => content.map(|content| content.body_has(needle)).transpose(),
         Key::Text(needle) => content.map(|content| content.has(needle)).transpose(),
         key => Ok(Some(by_state(key, known))),

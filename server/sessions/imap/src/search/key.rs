@@ -96,6 +96,20 @@ impl Key {
         }
     }
 
+    /// Adds the header fields that are asked for.
+    pub(super) fn add_header_fields(&self, fields: &mut Vec<String>) {
+        match self {
+            Self::Header(field, _) => fields.push(field.clone()),
+            Self::And(keys) => keys.iter().for_each(|key| key.add_header_fields(fields)),
+            Self::Or(both) => {
+                both.0.add_header_fields(fields);
+                both.1.add_header_fields(fields);
+            }
+            Self::Not(key) => key.add_header_fields(fields),
+            _ => {}
+        }
+    }
+
     /// Whether an envelope can decide something.
     pub(super) fn uses_envelope(&self) -> bool {
         match self {

@@ -76,6 +76,48 @@ async fn sections_are_cut_from_the_message() {
     assert!(!flags.contains("Seen"), "{flags}");
 }
 
+/// Asked for together with the whole header they are cut from the file, alone they come from what the
+/// index keeps.
+#[tokio::test]
+async fn header_fields_from_the_index_are_those_of_the_file() {
+    const ODD: &[u8] = b"received: one\r\n\ttwo\r\nSubject: ab\r\njunk\r\nX-Tag : 1\r\nReceived: three\r\n\r\nx\r\n";
+    let rig = Rig::new();
+    let mut client = rig.alice().await;
+    for message in [MESSAGE, ODD, b"Subject: no end", b"\r\nSubject: body\r\n"] {
+        client.append("INBOX", "", message).await;
+    }
+    client.ok("SELECT INBOX").await;
+    for fields in [
+        "Subject From",
+        "received X-TAG",
+        "X-None",
+        "x-tag SUBJECT Received",
+    ] {
+        let item = format!("BODY.PEEK[HEADER.FIELDS ({fields})]");
+        let from_file = client
+            .ok(&format!("FETCH 1:* ({item} BODY.PEEK[1]<0.1>)"))
+            .await;
+        for _ in 0..2 {
+            let kept = client.ok(&format!("FETCH 1:* ({item})")).await;
+            assert_eq!(kept.len(), 4);
+            for (kept, from_file) in kept.iter().zip(&from_file) {
+                let kept = kept.strip_suffix(')').unwrap();
+                assert!(from_file.starts_with(kept), "{kept} {from_file}");
+            }
+        }
+    }
+    let two = "BODY.PEEK[HEADER.FIELDS (Subject)]<3.4> BODY.PEEK[HEADER.FIELDS (X-Tag Received)]";
+    assert_eq!(
+        client.ok(&format!("FETCH 2 ({two})")).await,
+        ["* 2 FETCH (BODY[HEADER.FIELDS (Subject)]<3> {4}\r\nject \
+          BODY[HEADER.FIELDS (X-Tag Received)] {51}\r\n\
+          received: one\r\n\ttwo\r\nX-Tag : 1\r\nReceived: three\r\n\r\n)"]
+    );
+    client.ok("FETCH 1 BODY[HEADER.FIELDS (Subject)]").await;
+    let flags = client.ok("FETCH 1 FLAGS").await.concat();
+    assert!(flags.contains("\\Seen"), "{flags}");
+}
+
 #[tokio::test]
 async fn reading_a_body_marks_it_seen_once() {
     let rig = Rig::new();

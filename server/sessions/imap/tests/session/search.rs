@@ -64,6 +64,10 @@ async fn every_key_finds_what_it_should() {
         ("HEADER X-Tag \"\"", "1"),
         ("HEADER x-tag ONE", "1"),
         ("HEADER X-Tag two", ""),
+        // Again, and with others: from the lines that the index keeps now.
+        ("HEADER X-TAG one", "1"),
+        ("OR HEADER X-Tag one HEADER Subject \"\"", "1 2 3 4"),
+        ("HEADER X-Tag one BODY words", "1"),
         ("BODY words", "1 2 4"),
         ("BODY \"hidden text\"", "3"),
         ("BODY aGlkZGVu", ""),
