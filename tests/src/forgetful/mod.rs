@@ -108,6 +108,29 @@ impl Shared {
     }
 }
 
+/// Whether this machine can mount one that hears of `syncfs(2)`; otherwise as
+/// [`crate::require_peer`].
+///
+/// # Panics
+/// In CI, when it cannot.
+pub fn require_forgetful() -> bool {
+    if !crate::require_root("mounting") {
+        return false;
+    }
+    let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    let is_known = std::fs::read_to_string("/proc/filesystems");
+    if fuse.is_err() || !is_known.is_ok_and(|names| names.contains("fuseblk")) {
+        crate::peer::missing("/dev/fuse with fuseblk");
+        return false;
+    }
+    let place = tempfile::tempdir().expect("a folder");
+    let hears = Forgetful::mount(place.path(), Image::new(0)).hears_syncfs();
+    if !hears {
+        crate::peer::missing("a kernel that tells FUSE of syncfs (Linux 6.18)");
+    }
+    hears
+}
+
 impl Forgetful {
     /// Mounts `image` at `place`, a folder.
     ///

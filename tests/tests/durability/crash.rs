@@ -3,11 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use facteur_tests::{Campaign, FaultPoint, Setup, require_peer, require_root};
+use facteur_tests::{Campaign, FaultPoint, Setup, require_forgetful, require_peer};
 
 #[test]
 fn server_on_a_disk_that_forgets_keeps_its_promises_through_crashes() {
-    if !require_root("mounting") {
+    if !require_forgetful() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -20,7 +20,7 @@ fn server_on_a_disk_that_forgets_keeps_its_promises_through_crashes() {
 
 #[test]
 fn server_on_a_disk_that_forgets_and_never_syncs_breaks_its_promises() {
-    if !require_root("mounting") {
+    if !require_forgetful() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
