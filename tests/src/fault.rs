@@ -17,6 +17,13 @@ impl fmt::Display for FaultPoint {
     }
 }
 
+impl FaultPoint {
+    /// Whether it makes something durable.
+    pub fn is_sync(&self) -> bool {
+        matches!(self.call, "fsync" | "fdatasync" | "fsync folder" | "syncfs")
+    }
+}
+
 /// How often each point was met.
 pub type FaultCounts = BTreeMap<FaultPoint, usize>;
 

@@ -33,7 +33,7 @@ mod workdir;
 pub use connection::Connection;
 pub use crash::{Campaign, Crash};
 pub use fault::{FaultCounts, FaultPoint, class_of};
-pub use forgetful::{Forgetful, Image, Loss, Strike};
+pub use forgetful::{Forgetful, Image, Loss, Strike, require_forgetful};
 pub use imap::{Imap, Response};
 pub use managesieve::{activate_script, base64};
 pub use patience::wait_for;

@@ -391,6 +391,11 @@ impl Facteur {
         self.wait();
     }
 
+    /// Whether it was started and its end was not waited for yet.
+    pub fn is_there(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

@@ -30,6 +30,7 @@ pub struct Setup {
     listeners: bool,
     whole: Option<String>,
     pub(crate) data: Option<PathBuf>,
+    format: Option<String>,
 }
 
 impl Default for Setup {
@@ -51,6 +52,7 @@ impl Setup {
             listeners: true,
             whole: None,
             data: None,
+            format: None,
         }
     }
 
@@ -123,6 +125,13 @@ impl Setup {
         self
     }
 
+    /// With mail in this format (`sdbox`, `maildir`) instead of the one that is shipped.
+    #[must_use]
+    pub fn format(mut self, name: &str) -> Self {
+        self.format = Some(name.to_owned());
+        self
+    }
+
     /// No listeners but those that [`Setup::sections`] brings.
     #[must_use]
     pub fn without_listeners(mut self) -> Self {
@@ -148,6 +157,13 @@ impl Setup {
 
     /// The configuration of a server whose data lie in `data`.
     pub(crate) fn configuration(&self, data: &Path) -> String {
+        let location = self.format.as_ref().map(|format| {
+            let location = format!("{format}:{}/mail/%d/%n", data.display());
+            format!(
+                "[storage]\nmail_location = {}\n",
+                serde_json::Value::from(location)
+            )
+        });
         let data = serde_json::Value::from(data.to_string_lossy().as_ref());
         if let Some(whole) = &self.whole {
             return format!("data_directory = {data}\n{whole}\n[log]\nformat = \"json\"\n");
@@ -156,6 +172,7 @@ impl Setup {
             "myhostname = \"mail.example.test\"\ndata_directory = {data}\n{}\n[log]\nformat = \"json\"\nlevel = \"info\"\n\n{}",
             self.top, self.sections
         );
+        text.push_str(&location.unwrap_or_default());
         if self.listeners {
             for (name, protocol, tls) in LISTENERS {
                 text.push_str(&format!(

@@ -84,9 +84,9 @@ pub struct Soaked {
 ///
 /// # Panics
 /// When a reply is an error, or a message is not where it must be.
-pub fn soak(seed: u64, length: Duration, every: Duration, sections: &str) -> Soaked {
+pub fn soak(setup: Setup, seed: u64, length: Duration, every: Duration) -> Soaked {
     let mut ledger = Ledger::default();
-    let mut facteur = prepare(sections, &mut ledger);
+    let mut facteur = prepare(setup, &mut ledger);
     let over = AtomicBool::new(false);
     let ledger = Mutex::new(ledger);
     let work = Work {
@@ -143,12 +143,12 @@ fn user(n: usize) -> String {
     format!("user{n:02}@example.test")
 }
 
-fn prepare(sections: &str, ledger: &mut Ledger) -> Facteur {
+fn prepare(setup: Setup, ledger: &mut Ledger) -> Facteur {
     let users: Vec<String> = (0..READERS + POPPED).map(user).collect();
     let setup = users
         .iter()
-        .fold(Setup::new(), |setup, user| setup.account(user, "pw"));
-    let facteur = setup.sections(sections).start();
+        .fold(setup, |setup, user| setup.account(user, "pw"));
+    let facteur = setup.start();
     let address = facteur.address("managesieve");
     for user in &users {
         activate_script(address, user, "pw", FILING);

@@ -62,7 +62,7 @@ impl Strace {
         String::from_utf8_lossy(&fs::read(&self.output).expect("the trace")).into_owned()
     }
 
-    fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("its end").is_none() {
             assert!(Instant::now() < deadline, "strace does not end");

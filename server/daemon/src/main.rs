@@ -6,6 +6,7 @@ mod log;
 mod maintenance;
 mod privileges;
 mod quickstart;
+mod quota_report;
 mod serve;
 mod source;
 mod wiring;

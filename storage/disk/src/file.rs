@@ -154,9 +154,6 @@ impl DiskFile {
     /// # Errors
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_data(&self) -> io::Result<()> {
-        if self.disk.unsynced {
-            return Ok(());
-        }
         self.disk.point("sync_data")?;
         if self
             .disk
@@ -172,9 +169,6 @@ impl DiskFile {
     /// # Errors
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_all(&self) -> io::Result<()> {
-        if self.disk.unsynced {
-            return Ok(());
-        }
         self.disk.point("sync_all")?;
         if self.disk.sync_recorded("sync_all", SyncOf::File(self.id))? {
             return Ok(());

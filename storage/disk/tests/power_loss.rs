@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a test that cannot go on says so by panicking"
 )]
 
@@ -113,12 +112,12 @@ fn every_sync_of_an_atomic_write_is_missed_when_it_does_nothing() {
     let syncs = power.syncs();
     let names: Vec<_> = syncs.iter().map(|sync| sync.name).collect();
     assert_eq!(names, ["sync_all", "sync_dir"]);
-    for ignored in 0..syncs.len() {
+    for (ignored, name) in names.into_iter().enumerate() {
         let missed = (0..SEEDS).any(|seed| {
             let found = image(&power, power.moments(), seed, Some(ignored));
             found.get("file").map(String::as_str) != Some("content")
         });
-        assert!(missed, "{}", names[ignored]);
+        assert!(missed, "{name}");
     }
 }
 

@@ -44,6 +44,9 @@ CREATE TABLE header_group (
 CREATE TABLE header_run (id INTEGER PRIMARY KEY, run BLOB NOT NULL) STRICT;
 ";
 
+/// The pages that a handle holds, in KiB (SQLite's sign for that): the system's cache has the rest.
+const CACHE: i64 = -128;
+
 /// Sets the connection up and makes the tables when there are none.
 pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
     // Nobody is waited for: who has it open keeps it open.
@@ -51,24 +54,32 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
     // One owner per account: nobody shares the database, so its lock can stay and its shared
     // memory need not exist.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "cache_size", -256)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(32);
     // Handles come and go with the load; the log is checkpointed when it has grown instead.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_prepared_statement_cache_capacity(32);
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        // Nothing is in it yet that a sync could save: a torn one is taken for damaged or for new. The
+        // first checkpoint syncs the file, the log and their folder.
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        // Nor needs the change to WAL a file to be taken back from.
+        connection.pragma_update(None, "journal_mode", "MEMORY")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
     match version {
-        VERSION => Ok(()),
+        VERSION => {}
         0 => atomically(connection, || {
             connection.execute_batch(TABLES)?;
             Ok(())
-        }),
-        1 => atomically(connection, || migrate::from_1(connection)),
-        newer if newer > VERSION => Err(IndexError::TooNew(newer)),
-        other => Err(IndexError::Damaged(format!("version is {other}"))),
+        })?,
+        1 => atomically(connection, || migrate::from_1(connection))?,
+        newer if newer > VERSION => return Err(IndexError::TooNew(newer)),
+        other => return Err(IndexError::Damaged(format!("version is {other}"))),
     }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
 }
 
 /// Does all of `work` and notes the version, or leaves all as it was.

@@ -23,7 +23,7 @@ const SEGMENTS: u64 = 4;
 /// Opens the store's inside.
 pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreError> {
     let disk = match options.fsync {
-        Fsync::Never => disk.without_sync(),
+        Fsync::Never => disk.without_syncs(),
         Fsync::Always | Fsync::Optimized => disk,
     };
     let staging = options.state.join("staging");

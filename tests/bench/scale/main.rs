@@ -4,7 +4,8 @@
 //! ```text
 //! cargo build --release && FACTEUR_BINARY=target/release/facteur \
 //!     cargo run -p facteur-tests --example scale -- [mailbox] [accounts]
-//!     [--messages N] [--accounts N] [--each N] [--folder DIR] [--config TOML]
+//!     [--messages N] [--accounts N] [--each N] [--folder DIR] [--format sdbox|maildir]
+//!     [--config TOML]
 //! ```
 //!
 //! It must run as root: it drops the page cache and raises limits. It tells every step and its time, and
@@ -52,7 +53,7 @@ pub(crate) struct Arguments {
     pub(crate) accounts: usize,
     pub(crate) each: usize,
     folder: PathBuf,
-    sections: String,
+    setup: Setup,
 }
 
 impl Arguments {
@@ -67,10 +68,7 @@ impl Arguments {
 
     /// A server whose data lie in `data`.
     fn setup(&self, data: &std::path::Path) -> Setup {
-        Setup::new()
-            .sections(SECTIONS)
-            .sections(&self.sections)
-            .data_in(data)
+        self.setup.clone().data_in(data)
     }
 }
 
@@ -80,7 +78,7 @@ fn main() {
         accounts: 10_000,
         each: 1000,
         folder: std::env::temp_dir(),
-        sections: String::new(),
+        setup: Setup::new().sections(SECTIONS),
     };
     let mut parts = Vec::new();
     let mut arguments = std::env::args().skip(1);
@@ -96,7 +94,8 @@ fn main() {
             "--accounts" => parsed.accounts = number(),
             "--each" => parsed.each = number(),
             "--folder" => parsed.folder = PathBuf::from(value),
-            "--config" => parsed.sections.push_str(&value),
+            "--config" => parsed.setup = parsed.setup.sections(&value),
+            "--format" => parsed.setup = parsed.setup.format(&value),
             _ => {
                 eprintln!("{name}? The top of tests/bench/scale/main.rs says what there is.");
                 std::process::exit(2);
@@ -107,8 +106,8 @@ fn main() {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("as many open files as may be");
     println!(
-        "open files may be {:?}; changed keys:\n{SECTIONS}{}",
-        limit.current, parsed.sections
+        "open files may be {:?}; changed keys:\n{SECTIONS}",
+        limit.current
     );
     let wanted = |name: &str| parts.is_empty() || parts.iter().any(|part| part == name);
     if wanted("mailbox") {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo build --release && FACTEUR_BINARY=target/release/facteur \
-//!     cargo run -p facteur-tests --example soak -- [--seconds N] [--every N] [--seed N] [--config TOML]
+//!     cargo run -p facteur-tests --example soak -- [--seconds N] [--every N] [--seed N]
+//!     [--format sdbox|maildir] [--config TOML]
 //! ```
 //!
 //! Deliveries by SMTP and LMTP to 20 accounts; clients of IMAP that append, flag, copy, move, expunge,
@@ -18,10 +19,10 @@
 
 use std::time::Duration;
 
-use facteur_tests::{Sample, soak};
+use facteur_tests::{Sample, Setup, soak};
 
 fn main() {
-    let (mut seconds, mut every, mut seed, mut sections) = (1200, 10, 1, String::new());
+    let (mut seconds, mut every, mut seed, mut setup) = (1200, 10, 1, Setup::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().expect("a value");
@@ -30,7 +31,8 @@ fn main() {
             "--seconds" => seconds = number(),
             "--every" => every = number(),
             "--seed" => seed = number(),
-            "--config" => sections.push_str(&value),
+            "--config" => setup = setup.sections(&value),
+            "--format" => setup = setup.format(&value),
             _ => {
                 eprintln!("{name}? The top of tests/bench/soak/main.rs says what there is.");
                 std::process::exit(2);
@@ -38,7 +40,7 @@ fn main() {
         }
     }
     let length = Duration::from_secs(seconds);
-    let soaked = soak(seed, length, Duration::from_secs(every), &sections);
+    let soaked = soak(setup, seed, length, Duration::from_secs(every));
     println!(
         "{:>7} {:>10} {:>14} {:>6} {:>10}",
         "s", "PSS KiB", "anonymous KiB", "files", "answered"

@@ -1,6 +1,7 @@
 //! Crash after crash.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
     path::Path,
@@ -11,14 +12,13 @@ use std::{
 use super::{
     check::check,
     client::{note, transcript},
-    ledger::{Doubt, Ledger},
+    ground::{ForgetfulGround, Ground},
+    ledger::{Doubt, FLAGS_SYNCED_WITHIN, Ledger},
     text::vacation,
+    traced::TracedGround,
     work::{ALICE, BOB, CAROL, End, FILING, Places, Work},
 };
-use crate::{
-    Facteur, FaultCounts, FaultPoint, Forgetful, Image, Loss, Random, Setup, Strike,
-    activate_script,
-};
+use crate::{Facteur, FaultCounts, FaultPoint, Loss, Random, Setup, Strike, activate_script};
 
 /// What crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,12 +39,12 @@ impl Crash {
 /// After so many crashes it starts afresh: mailboxes grow.
 const CRASHES_IN_A_ROW: usize = 12;
 
-/// A server on a disk that forgets, and what it has promised.
+/// A server that is struck again and again, and what it has promised.
 pub struct Campaign {
-    // The server goes before the disk that it lies on.
+    // The server goes before the ground that it lies on.
     facteur: Facteur,
-    disk: Forgetful,
-    fresh: (Image, Ledger),
+    ground: Box<dyn Ground>,
+    fresh: Ledger,
     ledger: Ledger,
     random: Random,
     steps: usize,
@@ -52,37 +52,56 @@ pub struct Campaign {
     in_a_row: usize,
     /// How often each point is met in one run without a crash, and while the server starts.
     met: [FaultCounts; 2],
+    /// How often each point was aimed at.
+    tried: BTreeMap<FaultPoint, usize>,
     struck: BTreeMap<FaultPoint, BTreeMap<Crash, usize>>,
     not_struck: usize,
     while_starting: usize,
+    /// Promises given so far.
+    answered: u64,
 }
 
 impl Campaign {
-    /// Starts the server with its disk mounted at `place`; each client does `steps` things in a run.
-    /// `sections` are added to the configuration.
+    /// On a disk that forgets, mounted at `place`; each client does `steps` things in a run. `setup` may
+    /// hold more configuration.
     ///
     /// # Panics
     /// When something does not work before there was any crash.
-    pub fn new(place: &Path, sections: &str, seed: u64, steps: usize) -> Self {
-        let disk = Forgetful::mount(place, Image::new(0));
-        assert!(disk.hears_syncfs(), "FUSE needs syncfs (Linux 6.18)");
+    pub fn forgetful(setup: Setup, place: &Path, seed: u64, steps: usize) -> Self {
+        let ground = Box::new(ForgetfulGround::new(place));
+        Self::on(ground, setup.data_in(place), seed, steps).only(&Crash::ALL)
+    }
+
+    /// On a real disk, in the folder `place`, with `strace`: the process alone crashes.
+    ///
+    /// # Panics
+    /// As [`Campaign::forgetful`].
+    pub fn traced(strace: &Path, setup: Setup, place: &Path, seed: u64, steps: usize) -> Self {
+        let ground = Box::new(TracedGround::new(strace, place));
+        Self::on(ground, setup.data_in(place), seed, steps)
+    }
+
+    fn on(ground: Box<dyn Ground>, setup: Setup, seed: u64, steps: usize) -> Self {
         let mut ledger = Ledger::default();
-        let mut facteur = prepare(place, sections, &mut ledger);
+        let mut facteur = prepare(setup, &mut ledger);
         facteur.stop();
         let mut this = Self {
             facteur,
-            fresh: (disk.image(), ledger.clone()),
-            disk,
+            ground,
+            fresh: ledger.clone(),
             ledger,
             random: Random::new(seed),
             steps,
-            kinds: Crash::ALL.to_vec(),
+            kinds: vec![Crash::Process],
             in_a_row: 0,
             met: [FaultCounts::new(), FaultCounts::new()],
+            tried: BTreeMap::new(),
             struck: BTreeMap::new(),
             not_struck: 0,
             while_starting: 0,
+            answered: 0,
         };
+        this.ground.save();
         this.rehearse();
         this
     }
@@ -94,20 +113,17 @@ impl Campaign {
         self
     }
 
-    /// A run without a crash tells which points there are.
+    /// A run without a crash tells which points there are, and a start after a kill.
     fn rehearse(&mut self) {
-        self.disk.reset();
         self.facteur.restart();
-        assert!(
-            self.work(),
-            "the server died by itself: {}",
-            self.facteur.log()
-        );
-        self.met[0] = self.disk.counts();
+        self.ground.rehearse(self.facteur.pid());
+        let done = self.work();
+        assert!(done, "the server died by itself: {}", self.facteur.log());
+        self.met[0] = self.ground.counts();
         self.facteur.kill();
-        self.disk.reset();
+        self.ground.rehearse(0);
         self.facteur.restart();
-        self.met[1] = self.disk.counts();
+        self.met[1] = self.ground.counts();
         check(&self.facteur, &mut self.ledger, None);
     }
 
@@ -119,7 +135,9 @@ impl Campaign {
             seed: self.random.next_number(),
             end: End::Steps(self.steps),
         };
+        let before = work.ledger().answered;
         let done = work.run();
+        self.answered += work.ledger().answered - before;
         self.ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         done
     }
@@ -129,21 +147,25 @@ impl Campaign {
         self.met[0].iter().map(|(point, count)| (*point, *count))
     }
 
-    /// Crashes once, at the point that was struck least, and checks every promise.
+    /// Crashes once, at the point that was aimed at least, and checks every promise.
     ///
     /// # Panics
     /// When one was broken.
     pub fn crash(&mut self) {
-        let done: usize = self.struck.values().flat_map(BTreeMap::values).sum();
-        let crash = self.kinds[(done + self.not_struck) % self.kinds.len()];
-        let times = |point: &FaultPoint| self.struck.get(point).map_or(0, |by| by.values().sum());
-        let least: usize = self.met[0].keys().map(times).min().unwrap_or(0);
+        let done: usize = self.tried.values().sum();
+        let crash = self.kinds[done % self.kinds.len()];
+        let tried = |point: &FaultPoint| self.tried.get(point).copied().unwrap_or(0);
+        let least = self.met[0].keys().map(tried).min().unwrap_or(0);
         let candidates: Vec<_> = self
             .points()
-            .filter(|(point, _)| times(point) == least)
+            .filter(|(point, _)| tried(point) == least)
             .collect();
         let (point, count) = *self.random.pick(&candidates);
-        let nth = 1 + self.random.below(count);
+        let struck = self.struck.get(&point).map_or(0, |by| by.values().sum());
+        *self.tried.entry(point).or_insert(0) += 1;
+        // What was aimed at in vain is tried earlier: not every run gets so far.
+        let early = count >> least.saturating_sub(struck).min(16);
+        let nth = 1 + self.random.below(early.max(1));
         self.crash_at(crash, Strike { point, nth });
     }
 
@@ -153,44 +175,33 @@ impl Campaign {
     /// When a promise was broken.
     pub fn crash_at(&mut self, crash: Crash, strike: Strike) {
         if self.in_a_row >= CRASHES_IN_A_ROW {
-            self.facteur.kill();
-            self.disk.replace(self.fresh.0.clone());
-            self.ledger = self.fresh.1.clone();
-            self.facteur.restart();
-            self.in_a_row = 0;
+            self.start_afresh();
         }
         self.in_a_row += 1;
-        note(format!(
-            "== {crash:?} crash at call {} of {}",
-            strike.nth, strike.point
-        ));
-        let _told = Told(format!(
-            "{crash:?} crash at call {} of {}",
-            strike.nth, strike.point
-        ));
-        self.disk.strike(strike, self.facteur.pid());
+        let what = format!("{crash:?} crash at call {} of {}", strike.nth, strike.point);
+        note(format!("== {what}"));
+        let _told = Told(what);
+        if crash != Crash::Process && self.random.below(8) == 0 {
+            // Flags that are older than a second are durable too.
+            let done = self.work();
+            assert!(done, "the server died by itself: {}", self.facteur.log());
+            std::thread::sleep(FLAGS_SYNCED_WITHIN);
+        }
+        self.ground.strike(strike, self.facteur.pid());
         let done = self.work();
-        let struck = self.disk.has_struck();
-        assert!(
-            done || struck,
-            "the server died by itself: {}",
-            self.facteur.log()
-        );
-        self.disk.freeze();
+        let struck = self.ground.struck(!done);
+        let alive = done || struck.is_some();
+        assert!(alive, "the server died by itself: {}", self.facteur.log());
+        self.ground.freeze();
         let lost = (crash != Crash::Process).then(Instant::now);
-        if struck {
+        if let Some(point) = struck {
             self.facteur.wait();
-            *self
-                .struck
-                .entry(strike.point)
-                .or_default()
-                .entry(crash)
-                .or_default() += 1;
+            self.count(point, crash);
         } else {
             self.facteur.kill();
             self.not_struck += 1;
         }
-        note(format!("== struck: {struck}"));
+        note(format!("== struck: {struck:?}"));
         self.lose(crash);
         if self.random.below(4) == 0 {
             self.crash_while_starting(crash);
@@ -199,8 +210,28 @@ impl Campaign {
         check(&self.facteur, &mut self.ledger, lost);
     }
 
+    /// Goes back to how it was before the first crash: after a broken promise too.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    pub fn start_afresh(&mut self) {
+        self.ground.freeze();
+        if self.facteur.is_there() {
+            self.facteur.kill();
+        }
+        self.ground.restore();
+        self.ledger = self.fresh.clone();
+        self.facteur.restart();
+        self.in_a_row = 0;
+    }
+
+    fn count(&mut self, point: FaultPoint, crash: Crash) {
+        let by = self.struck.entry(point).or_default();
+        *by.entry(crash).or_insert(0) += 1;
+    }
+
     fn lose(&mut self, crash: Crash) {
-        self.disk.cut(match crash {
+        self.ground.lose(match crash {
             Crash::Process => Loss::Nothing,
             Crash::Machine => Loss::Everything,
             Crash::MachineByChance => Loss::Some {
@@ -215,35 +246,46 @@ impl Campaign {
             .iter()
             .map(|(point, count)| (*point, *count))
             .collect();
+        if points.is_empty() {
+            return;
+        }
         let (point, count) = *self.random.pick(&points);
-        let strike = Strike {
-            point,
-            nth: 1 + self.random.below(count),
-        };
-        let _told = Told(format!(
-            "and again while starting, at call {} of {point}",
-            strike.nth
-        ));
-        note(format!("== again at call {} of {point}", strike.nth));
-        self.disk.strike_whoever_calls(strike);
-        let disk = &self.disk;
-        if !self.facteur.restart_unless(|| disk.has_struck()) {
+        let nth = 1 + self.random.below(count);
+        if !self.ground.strike_next(Strike { point, nth }) {
+            return;
+        }
+        let what = format!("and again while starting, at call {nth} of {point}");
+        note(format!("== {what}"));
+        let _told = Told(what);
+        let ground = RefCell::new(&mut self.ground);
+        let is_struck = || ground.borrow_mut().struck(false).is_some();
+        if !self.facteur.restart_unless(is_struck) {
+            let struck = self.ground.struck(false);
             assert!(
-                disk.has_struck(),
+                struck.is_some(),
                 "it does not start: {}",
                 self.facteur.log()
             );
             self.while_starting += 1;
-            *self
-                .struck
-                .entry(point)
-                .or_default()
-                .entry(crash)
-                .or_default() += 1;
+            self.count(point, crash);
         }
-        self.disk.freeze();
+        self.ground.freeze();
         self.facteur.kill();
         self.lose(crash);
+    }
+
+    /// From here on these syncs are not done, whatever they say; a promise must be broken soon.
+    pub fn leave_out(&mut self, syncs: &[FaultPoint]) {
+        self.ground.leave_out(syncs);
+    }
+
+    /// System calls that were never struck, on whatever file.
+    pub fn missed_calls(&self) -> Vec<&'static str> {
+        let struck = |call| self.struck.keys().any(|point| point.call == call);
+        let mut calls: Vec<_> = self.points().map(|(point, _)| point.call).collect();
+        calls.dedup();
+        calls.retain(|call| !struck(*call));
+        calls
     }
 
     /// Points that were never struck.
@@ -293,7 +335,7 @@ impl fmt::Display for Campaign {
             sums.iter().sum::<usize>(),
             self.while_starting,
             self.not_struck,
-            self.ledger.answered,
+            self.answered,
         )
     }
 }
@@ -313,15 +355,13 @@ impl Drop for Told {
 }
 
 /// A server with three accounts, two scripts and a few folders.
-fn prepare(place: &Path, sections: &str, ledger: &mut Ledger) -> Facteur {
+fn prepare(setup: Setup, ledger: &mut Ledger) -> Facteur {
     let users = [ALICE, BOB, CAROL];
     let setup = users
         .iter()
-        .fold(Setup::new(), |setup, user| setup.account(user, "pw"));
+        .fold(setup, |setup, user| setup.account(user, "pw"));
     let facteur = setup
         .sections("[queue]\ntransport_maps = { \"remote.test\" = \"smtp:[127.0.0.1]:1\" }\n")
-        .sections(sections)
-        .data_in(place)
         .start();
     let places = facteur.address("managesieve");
     let number = ledger.number();

@@ -22,7 +22,10 @@ use std::{
     thread::JoinHandle,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::fault::{FaultCounts, FaultPoint, class_of};
 
@@ -31,6 +34,7 @@ pub struct Forgetful {
     place: PathBuf,
     device: LoopDevice,
     mounted: Option<Mounted>,
+    deaf: Vec<FaultPoint>,
 }
 
 struct Mounted {
@@ -55,6 +59,10 @@ struct State {
     image: Image,
     counts: FaultCounts,
     strike: Option<(Strike, Option<Pid>)>,
+    /// Syncs that are not done.
+    deaf: Vec<FaultPoint>,
+    /// How every change is answered, if none is to be made.
+    refusal: Option<Errno>,
     /// Whether nothing is answered any more.
     over: bool,
 }
@@ -65,10 +73,7 @@ impl Shared {
     }
 
     /// `None` when everything is over.
-    fn answer(
-        &self,
-        request: &mut wire::Request<'_>,
-    ) -> Option<Result<wire::Reply, rustix::io::Errno>> {
+    fn answer(&self, request: &mut wire::Request<'_>) -> Option<Result<wire::Reply, Errno>> {
         let mut state = self.lock();
         if state.over {
             return None;
@@ -78,6 +83,12 @@ impl Shared {
                 call,
                 class: class_of(&path),
             };
+            if let Some(errno) = state.refusal {
+                return Some(Err(errno));
+            }
+            if state.deaf.contains(&point) {
+                return Some(Ok(wire::Reply::default()));
+            }
             let count = state.counts.entry(point).or_insert(0);
             *count += 1;
             let count = *count;
@@ -97,6 +108,29 @@ impl Shared {
     }
 }
 
+/// Whether this machine can mount one that hears of `syncfs(2)`; otherwise as
+/// [`crate::require_peer`].
+///
+/// # Panics
+/// In CI, when it cannot.
+pub fn require_forgetful() -> bool {
+    if !crate::require_root("mounting") {
+        return false;
+    }
+    let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    let is_known = std::fs::read_to_string("/proc/filesystems");
+    if fuse.is_err() || !is_known.is_ok_and(|names| names.contains("fuseblk")) {
+        crate::peer::missing("/dev/fuse with fuseblk");
+        return false;
+    }
+    let place = tempfile::tempdir().expect("a folder");
+    let hears = Forgetful::mount(place.path(), Image::new(0)).hears_syncfs();
+    if !hears {
+        crate::peer::missing("a kernel that tells FUSE of syncfs (Linux 6.18)");
+    }
+    hears
+}
+
 impl Forgetful {
     /// Mounts `image` at `place`, a folder.
     ///
@@ -107,6 +141,7 @@ impl Forgetful {
             place: place.to_owned(),
             device: LoopDevice::new(),
             mounted: None,
+            deaf: Vec::new(),
         };
         this.serve(image);
         this
@@ -129,6 +164,8 @@ impl Forgetful {
                 image,
                 counts: FaultCounts::new(),
                 strike: None,
+                deaf: self.deaf.clone(),
+                refusal: None,
                 over: false,
             }),
         });
@@ -160,6 +197,19 @@ impl Forgetful {
         let mut state = self.shared().lock();
         state.counts.clear();
         state.strike = Some((strike, pid));
+    }
+
+    /// From here on a sync of one of these points says that it was done, and nothing is: for the proof
+    /// that it is needed.
+    pub fn leave_out(&mut self, syncs: &[FaultPoint]) {
+        syncs.clone_into(&mut self.deaf);
+        syncs.clone_into(&mut self.shared().lock().deaf);
+    }
+
+    /// From here on every change fails like this, syncs too: `EIO` of a disk that is broken, `EROFS`
+    /// of one that the kernel has given up writing to. What is there can be read. `None` ends it.
+    pub fn refuse_changes(&self, with: Option<Errno>) {
+        self.shared().lock().refusal = with;
     }
 
     /// Forgets how often each point was met, and whether one was to be struck.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use facteur_tests::{Forgetful, Image, Loss, require_root};
+use facteur_tests::{Forgetful, Image, Loss, require_forgetful};
 
 fn write(path: &Path, text: &str) -> File {
     let mut file = OpenOptions::new()
@@ -35,16 +35,12 @@ fn names(path: &Path) -> Vec<String> {
 
 #[test]
 fn forgetful_disk_after_power_loss_has_what_was_synced_and_nothing_else() {
-    if !require_root("mounting") {
+    if !require_forgetful() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
     let root = place.path();
     let mut disk = Forgetful::mount(root, Image::new(0));
-    assert!(
-        disk.hears_syncfs(),
-        "this kernel does not tell FUSE of syncfs (it needs Linux 6.18)"
-    );
 
     // Bytes are durable by fsync of the file, the name by fsync of the folder.
     write(&root.join("both"), "kept").sync_all().unwrap();
@@ -92,7 +88,7 @@ fn forgetful_disk_after_power_loss_has_what_was_synced_and_nothing_else() {
 
 #[test]
 fn forgetful_disk_by_chance_keeps_some_pages_of_what_was_not_synced() {
-    if !require_root("mounting") {
+    if !require_forgetful() {
         return;
     }
     let place = tempfile::tempdir().unwrap();

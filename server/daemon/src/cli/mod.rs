@@ -8,6 +8,7 @@ mod directory;
 mod domain;
 mod queue;
 mod quickstart;
+mod quota;
 mod serve;
 mod server;
 
@@ -59,6 +60,8 @@ enum Verb {
     Account(account::Args),
     /// Add, list, show, change and remove aliases.
     Alias(alias::Args),
+    /// Show and recount what accounts hold.
+    Quota(quota::Args),
     /// List, show, flush, hold, release and delete messages on their way out.
     Queue(queue::Args),
 }
@@ -110,6 +113,7 @@ impl Cli {
             Verb::Domain(args) => domain::run(args, &context),
             Verb::Account(args) => account::run(args, &context),
             Verb::Alias(args) => alias::run(args, &context),
+            Verb::Quota(args) => quota::run(&args, &context),
             Verb::Queue(args) => queue::run(args, &context),
         }
     }

@@ -83,6 +83,7 @@ impl House {
             state: folder.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 4096,
+            ..facteur_store::Options::default()
         })
         .unwrap();
         let domains = DomainQuota::default();

@@ -80,7 +80,7 @@ fn size(bytes: u64) -> String {
     match units.iter().find(|(shift, _)| bytes >> shift > 0) {
         None => format!("{bytes} bytes"),
         Some((shift, unit)) => {
-            let tenths = u128::from(bytes) * 10 >> shift;
+            let tenths = (u128::from(bytes) * 10) >> shift;
             format!("{}.{} {unit}", tenths / 10, tenths % 10)
         }
     }

@@ -17,6 +17,7 @@ impl House {
             state: folder.path().join("state"),
             auto_folders: Vec::new(),
             staging_memory: 4096,
+            ..facteur_store::Options::default()
         });
         Self {
             store: store.unwrap(),

@@ -29,9 +29,12 @@ pub struct Options {
     pub namespaces: Vec<Namespace>,
 }
 
+/// What is used, and the limit, of a domain.
+type Asked = dyn Fn(&str) -> Option<(u64, u64)> + Send + Sync;
+
 /// Asked with a domain's name; `None` when that domain is not limited.
 #[derive(Clone)]
-pub struct DomainUsage(pub Arc<dyn Fn(&str) -> Option<(u64, u64)> + Send + Sync>);
+pub struct DomainUsage(pub Arc<Asked>);
 
 impl fmt::Debug for DomainUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

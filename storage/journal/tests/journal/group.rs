@@ -1,0 +1,112 @@
+//! Records that arrive together share one write and one sync.
+
+use std::{io, sync::Barrier};
+
+use facteur_disk::Disk;
+use facteur_journal::{Journal, Until};
+
+use crate::rig::{bodies, body, open, options, who};
+
+fn counted(faults: &facteur_disk::Faults) -> (u64, u64) {
+    let counts = faults.counts();
+    let of = |name| counts.get(name).copied().unwrap_or_default();
+    (of("write"), of("sync_data"))
+}
+
+#[test]
+fn many_waiters_share_one_write_and_one_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let (journal, _) = Journal::open(disk, options(dir.path())).unwrap();
+    // The first group also writes zeros after itself.
+    let first = journal.append(&[&body(9, 0)]).unwrap();
+    journal.wait(first, Until::Durable).unwrap();
+    let before = counted(&faults);
+    let all_appended = Barrier::new(12);
+    std::thread::scope(|scope| {
+        for writer in 0..12 {
+            let (journal, all_appended) = (&journal, &all_appended);
+            scope.spawn(move || {
+                let ticket = journal.append(&[&body(writer, 0)]).unwrap();
+                all_appended.wait();
+                journal.wait(ticket, Until::Durable).unwrap();
+            });
+        }
+    });
+    assert_eq!(counted(&faults), (before.0 + 1, before.1 + 1));
+}
+
+#[test]
+fn one_sync_covers_all_that_was_written_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let (journal, _) = Journal::open(disk, options(dir.path())).unwrap();
+    let before = counted(&faults).1;
+    assert!(journal.unsynced_since().is_none());
+    let tickets: Vec<_> = (0..9)
+        .map(|number| {
+            let ticket = journal.append(&[&body(0, number)]).unwrap();
+            journal.wait(ticket, Until::Written).unwrap();
+            ticket
+        })
+        .collect();
+    assert_eq!(counted(&faults).1, before);
+    assert!(journal.unsynced_since().is_some());
+    for ticket in tickets {
+        journal.wait(ticket, Until::Durable).unwrap();
+    }
+    assert_eq!(counted(&faults).1, before + 1);
+    assert!(journal.unsynced_since().is_none());
+    journal.sync().unwrap();
+    assert_eq!(counted(&faults).1, before + 1);
+}
+
+#[test]
+fn threads_that_append_wait_rotate_cut_sync_and_visit_at_once_come_to_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    std::thread::scope(|scope| {
+        for writer in 0..6 {
+            let journal = journal.clone();
+            scope.spawn(move || {
+                for number in 0..300 {
+                    let ticket = journal.append(&[&body(writer, number)]).unwrap();
+                    let until = if (number + writer) % 3 == 0 {
+                        Until::Durable
+                    } else {
+                        Until::Written
+                    };
+                    journal.wait(ticket, until).unwrap();
+                    match number % 50 {
+                        20 => journal.sync().unwrap(),
+                        30 if writer == 0 => {
+                            let here = journal.rotate().unwrap();
+                            journal.cut(here).unwrap();
+                        }
+                        40 => drop(crate::rig::visited(&journal)),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    let before = crate::rig::visited(&journal);
+    journal.close().unwrap();
+    let (_, recovered) = open(dir.path());
+    assert!(recovered.was_clean());
+    let found = bodies(&recovered);
+    assert_eq!(
+        found,
+        before.into_iter().map(|(_, body)| body).collect::<Vec<_>>()
+    );
+    for writer in 0..6 {
+        let of_writer: Vec<_> = found
+            .iter()
+            .map(|body| who(body))
+            .filter(|who| who.0 == writer)
+            .collect();
+        assert!(of_writer.windows(2).all(|pair| pair[0].1 + 1 == pair[1].1));
+        // One that had finished early may have been cut as a whole.
+        assert!(of_writer.last().is_none_or(|last| *last == (writer, 299)));
+    }
+}
