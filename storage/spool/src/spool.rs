@@ -53,7 +53,10 @@ pub struct Staged {
 impl Staged {
     /// The temporary name.
     pub fn name(&self) -> &str {
-        self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        self.temporary
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
     }
 
     /// Puts it into the spool; one that is there under its queue id is replaced. It is durable with

@@ -65,8 +65,7 @@ fn entry_and_body_are_read_back_after_a_restart() {
     for size in [0, 1, 65_535, 65_536, 200_000] {
         let content: Vec<u8> = (0..=255).cycle().take(size).collect();
         let entry = entry(&format!("0123456789{size}"), 3, size as u64);
-        add(&spool(dir.path()), &entry, &content)
-            .unwrap();
+        add(&spool(dir.path()), &entry, &content).unwrap();
         let spool = spool(dir.path());
         assert_eq!(spool.entry(&entry.queue_id).unwrap(), entry);
         assert_eq!(body(&spool, &entry.queue_id), content);
@@ -227,8 +226,7 @@ fn damaged_files_are_set_aside_and_the_others_listed() {
 fn file_under_another_name_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
-    add(&spool, &entry("0123456789A", 1, 4), b"body")
-        .unwrap();
+    add(&spool, &entry("0123456789A", 1, 4), b"body").unwrap();
     let path = file(dir.path());
     std::fs::rename(&path, path.with_file_name("0123456780A.msg")).unwrap();
     assert_eq!(spool.entries().count(), 0);
@@ -257,8 +255,7 @@ fn with_a_crash_at_each_call(
 ) {
     for call in 0.. {
         let dir = tempfile::tempdir().unwrap();
-        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body")
-            .unwrap();
+        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body").unwrap();
         let (disk, faults) = Disk::crashing(call);
         let acknowledged = Spool::open(disk, dir.path()).is_ok_and(|spool| work(&spool).is_ok());
         check(&spool(dir.path()), acknowledged);
@@ -306,8 +303,7 @@ fn update_when_a_call_fails_leaves_a_file_that_can_be_changed() {
     let id = QueueId::parse("0123456789A").unwrap();
     for call in 0.. {
         let dir = tempfile::tempdir().unwrap();
-        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body")
-            .unwrap();
+        add(&spool(dir.path()), &entry("0123456789A", 2, 4), b"body").unwrap();
         let (disk, faults) = Disk::failing(call, std::io::ErrorKind::StorageFull);
         let Ok(failing) = Spool::open(disk, dir.path()) else {
             continue;

@@ -11,11 +11,7 @@
 mod place;
 mod write;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use facteur_journal::Ticket;
 use facteur_model::{AccountId, Guid, InternalDate};

@@ -44,10 +44,7 @@ pub(crate) fn run(
     for message in &marked {
         count_out(&mut row, message);
     }
-    let changes = vec![
-        Change::expunge(&row, &gone, modseq),
-        Change::numbers(&row),
-    ];
+    let changes = vec![Change::expunge(&row, &gone, modseq), Change::numbers(&row)];
     let (ticket, rows) = owner.append(shared, changes)?;
     folder.row = row;
     let dir = owner.layout.mails(&view.core.name());

@@ -44,11 +44,7 @@ pub(crate) fn account(
     }
 }
 
-fn attempt(
-    shared: &Shared,
-    spec: &AccountSpec,
-    settled: bool,
-) -> Result<Owner, StoreError> {
+fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
     let layout = Layout::new(&spec.home);
     let mut index = Index::open(disk, &index_path(&layout))?;
@@ -112,13 +108,15 @@ enum Left {
 
 fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
     let noted = index.fact(SESSION)?;
-    Ok(match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
-        Some(("open", journal)) if journal == log.id().to_string() => Left::OpenHere,
-        None if noted.as_deref() == Some("clean") => Left::Clean,
-        // What an earlier version wrote when it had left the account in order.
-        Some(("clean", _)) => Left::Clean,
-        _ => Left::Elsewhere,
-    })
+    Ok(
+        match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
+            Some(("open", journal)) if journal == log.id().to_string() => Left::OpenHere,
+            None if noted.as_deref() == Some("clean") => Left::Clean,
+            // What an earlier version wrote when it had left the account in order.
+            Some(("clean", _)) => Left::Clean,
+            _ => Left::Elsewhere,
+        },
+    )
 }
 
 /// What happened since the account was opened last.

@@ -89,12 +89,7 @@ impl Owner {
     }
 
     /// Shows what has become durable, in order; takes back what never will.
-    pub(crate) fn show(
-        self: &Arc<Self>,
-        shared: &Shared,
-        state: &mut State,
-        wakes: &mut Wakes,
-    ) {
+    pub(crate) fn show(self: &Arc<Self>, shared: &Shared, state: &mut State, wakes: &mut Wakes) {
         while let Some(first) = state.pending.front() {
             match shared.log.progress(first.ticket) {
                 Progress::Pending => break,

@@ -98,7 +98,10 @@ pub(crate) enum Change {
         modseq: u64,
     },
     /// A mailbox's numbers and counts after what comes before.
-    Numbers { mailbox: MailboxId, numbers: Numbers },
+    Numbers {
+        mailbox: MailboxId,
+        numbers: Numbers,
+    },
     /// Sieve remembers something.
     Remember { key: [u8; 32], expires_at: i64 },
 }

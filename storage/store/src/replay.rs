@@ -19,8 +19,9 @@ use facteur_sdbox::{Identity, Layout, MessageFile, Metadata, NewMessage, Source}
 use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
 
 use crate::{
-    StoreError, copy,
+    StoreError,
     compress::Compression,
+    copy,
     folders::graves,
     log::Log,
     maintenance,
@@ -157,7 +158,13 @@ impl<'a> Replay<'a> {
             return Ok(());
         };
         for change in &changes {
-            home.files(self.disk, change, bodies, self.how.rewrite, &mut self.unlinks)?;
+            home.files(
+                self.disk,
+                change,
+                bodies,
+                self.how.rewrite,
+                &mut self.unlinks,
+            )?;
         }
         if home.applied.is_some_and(|applied| lsn <= applied) {
             return Ok(());
@@ -440,7 +447,9 @@ fn redo_spool(
                 Content::Inline { .. } if there && !rewrite => Ok(()),
                 Content::Inline { body, .. } => {
                     let body = bodies.get(*body as usize).copied();
-                    let mut body = body.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
+                    let mut body = body
+                        .ok_or(io::ErrorKind::InvalidData)
+                        .map_err(io::Error::from)?;
                     spool.stage(&entry, &mut body, false)?.install()
                 }
                 Content::File { .. } if there => Ok(()),

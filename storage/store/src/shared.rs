@@ -284,12 +284,7 @@ impl Shared {
         }
     }
 
-    fn unload_one(
-        self: &Arc<Self>,
-        id: &AccountId,
-        slot: &Slot,
-        wanted: &impl Fn(&Owner) -> bool,
-    ) {
+    fn unload_one(self: &Arc<Self>, id: &AccountId, slot: &Slot, wanted: &impl Fn(&Owner) -> bool) {
         {
             // Somebody who is loading or rebuilding this account is not waited for.
             let Ok(mut held) = slot.try_lock() else {

@@ -64,19 +64,28 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
     {
         let mut since = log.since();
         since.unlinks = std::mem::take(&mut replay.unlinks);
-        since.unsettled.extend(std::mem::take(&mut replay.unsettled));
+        since
+            .unsettled
+            .extend(std::mem::take(&mut replay.unsettled));
         since.spool_unsettled = replay.spool_unsettled;
     }
     drop(replay);
     if count > 0 {
-        tracing::info!(records = count, "did again what an earlier run left in the journal");
+        tracing::info!(
+            records = count,
+            "did again what an earlier run left in the journal"
+        );
     }
     let shared = Shared::new(disk, options, spool, log, run, lock);
     shared.touches(&shared.options.state)?;
     for path in touched {
         shared.touches(&path)?;
     }
-    match if count > 0 { checkpoint::run(&shared) } else { Ok(()) } {
+    match if count > 0 {
+        checkpoint::run(&shared)
+    } else {
+        Ok(())
+    } {
         Ok(()) => shared.start.begun(&shared.disk)?,
         Err(error) => {
             tracing::error!(%error, "what the journal had could not be made durable in its place; the journal keeps it");

@@ -204,11 +204,7 @@ async fn perform(verb: Verb, admin: Admin<'_>) -> anyhow::Result<()> {
                 eprintln!("aliases still lead there: {}", removed.aliases.join(", "));
             }
         }
-        Verb::Test(_)
-        | Verb::Sync(_)
-        | Verb::Check(_)
-        | Verb::Rebuild(_)
-        | Verb::Optimize(_) => {}
+        Verb::Test(_) | Verb::Sync(_) | Verb::Check(_) | Verb::Rebuild(_) | Verb::Optimize(_) => {}
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use facteur_config::{
     Config,
-    sections::{Auto, Mailbox, MailFsync, SpecialUse as Use, Storage, ZlibSave},
+    sections::{Auto, MailFsync, Mailbox, SpecialUse as Use, Storage, ZlibSave},
 };
 use facteur_model::{MailboxName, SpecialUse};
 use facteur_store::{AccountCache, AutoFolder, Checkpoints, Fsync, Options};

@@ -1,10 +1,6 @@
 //! A store in a folder of its own, and mail to put into it.
 
-use std::{
-    io::Read,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::Read, path::PathBuf, sync::Arc};
 
 use facteur_address::Address;
 use facteur_delivery::{Arrived, Deliverer, LocalRecipient, Options, Outcome};

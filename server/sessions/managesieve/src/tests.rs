@@ -234,7 +234,7 @@ async fn quotas_are_told_by_code() {
         max_script_size: 2000,
         max_scripts: 2,
         max_storage: 2500,
-        ..facteur_store::Options::default()
+        ..Options::default()
     });
     let mut client = house.logged_in().await;
     let long = format!("#{}\r\nkeep;\r\n", "x".repeat(1490));
@@ -275,7 +275,7 @@ async fn quotas_are_told_by_code() {
 async fn greeting_tells_what_scripts_may_require_and_passwords_may_not_cross() {
     let house = House::new(Options {
         max_redirects: Some(4),
-        ..facteur_store::Options::default()
+        ..Options::default()
     });
     let mut client = house.connect(false).await;
     let greeting = client.response().await;
@@ -320,7 +320,7 @@ async fn login_with_challenges_tells_the_owner() {
 async fn drain_and_silence_end_the_session_with_bye() {
     let house = House::new(Options {
         autologout: Duration::ZERO,
-        ..facteur_store::Options::default()
+        ..Options::default()
     });
     let client = house.logged_in().await;
     assert_eq!(client.ends().await, "BYE \"Idle\"\r\n");

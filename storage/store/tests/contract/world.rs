@@ -14,8 +14,8 @@ use facteur_model::{
 };
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
 use facteur_store::{
-    Account, Append, AutoFolder, Batch, Body, Checkpoints, Clock, Committed, Mailbox, MessageReader, Options,
-    QuotaCheck, Store, StoreError,
+    Account, Append, AutoFolder, Batch, Body, Checkpoints, Clock, Committed, Mailbox,
+    MessageReader, Options, QuotaCheck, Store, StoreError,
 };
 
 pub(crate) const MAIL: &[u8] =
