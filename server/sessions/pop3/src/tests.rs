@@ -310,7 +310,7 @@ async fn message_removed_by_another_session_is_an_error() {
 async fn silence_ends_the_session_without_a_word_and_the_drain_with_one() {
     let house = House::new(Options {
         autologout: Duration::ZERO,
-        ..facteur_store::Options::default()
+        ..Options::default()
     });
     house.deliver(FIRST);
     let client = house.logged_in().await;
