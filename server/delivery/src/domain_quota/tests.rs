@@ -123,6 +123,7 @@ impl House {
                 keywords: Vec::new(),
                 internal_date: InternalDate::from_unix(0),
                 delivery: Guid::random().unwrap(),
+                repeated: false,
                 quota,
             }],
             ..Batch::default()

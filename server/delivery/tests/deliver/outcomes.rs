@@ -102,8 +102,9 @@ fn planning_the_same_delivery_again_adds_no_copy() {
         "bob@example.org",
         "require [\"fileinto\", \"copy\"]; fileinto :copy \"Spam\";",
     );
-    let (message, recipient) = (house.arrived(MESSAGE), house.recipient("bob@example.org"));
-    for _ in 0..2 {
+    let (message, mut recipient) = (house.arrived(MESSAGE), house.recipient("bob@example.org"));
+    for repeated in [false, true] {
+        recipient.repeated = repeated;
         house.deliver(&message, std::slice::from_ref(&recipient));
     }
     assert_eq!(house.count("bob@example.org", "INBOX"), 1);

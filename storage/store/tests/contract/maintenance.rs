@@ -63,6 +63,8 @@ fn at_rest() -> World {
     let world = World::new();
     let store = world.open();
     fill(&world, &store);
+    // Into index.db itself.
+    store.sync_account(&world.spec("bob")).unwrap();
     store.close().unwrap();
     world
 }
@@ -305,6 +307,7 @@ fn many(world: &World) -> u32 {
     let second: Vec<u32> = (1..=count).filter(|n| n % 2 == 0).collect();
     mark(&inbox, &second);
     drop(inbox);
+    store.sync_account(&world.spec("bob")).unwrap();
     store.close().unwrap();
     count
 }
