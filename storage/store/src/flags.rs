@@ -177,7 +177,13 @@ pub(crate) fn recent(
     if claim && folder.row.recent_from < folder.row.uid_next {
         folder.row.recent_from = folder.row.uid_next;
         let row = folder.row;
-        owner.change(shared, &mut state, |t| t.set_mailbox(&row))?;
+        match owner.change(shared, &mut state, |t| t.set_mailbox(&row)) {
+            // On a disk that is full or read-only mail can still be read: \Recent is what suffers.
+            Err(error @ (StoreError::NoSpace | StoreError::Io(_))) => {
+                tracing::warn!(account = %owner.id, %error, "which messages are not recent any more could not be noted");
+            }
+            noted => noted?,
+        }
     }
     Ok(recent)
 }
