@@ -1,7 +1,10 @@
 //! `[smtp]`: mail from other servers, and what submission shares with it.
 
 use super::Restrictions;
-use crate::{section::section, setting::Period};
+use crate::{
+    section::section,
+    setting::{Period, Size},
+};
 
 section! {
     /// SMTP from other servers (RFC 5321); submission and LMTP share its limits and times.
@@ -22,6 +25,9 @@ section! {
         smtpd_hard_error_limit: u32 = 20,
         /// From this many commands on that do nothing (NOOP, RSET, VRFY …), each counts as an error.
         smtpd_junk_command_limit: u32 = 100,
+        /// While less than this is free in the file system of `data_directory`, messages are refused for
+        /// now, with 452, when their sender is named. 0 is one and a half times `message_size_limit`.
+        queue_minfree: Size = Size(0),
         /// A message with more Received fields than this is in a loop.
         hopcount_limit: usize = 50,
         /// Whether Received names the TLS version and cipher.

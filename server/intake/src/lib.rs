@@ -17,6 +17,7 @@ mod received;
 mod recipient;
 mod reply_for;
 mod restriction;
+mod room;
 mod routing;
 mod transaction;
 
@@ -59,6 +60,7 @@ pub struct Intake {
     options: Arc<Options>,
     defaults: Arc<Defaults>,
     parts: Arc<Parts>,
+    room: Arc<room::Room>,
 }
 
 /// The restrictions of listeners without their own.
@@ -80,6 +82,7 @@ impl Intake {
                 lmtp: Restrictions::lmtp(),
             }),
             parts: Arc::new(parts),
+            room: Arc::new(room::Room::new()),
         }
     }
 }

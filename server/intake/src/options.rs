@@ -16,6 +16,8 @@ pub struct Options {
     pub mynetworks: Vec<IpNet>,
     /// A message with more Received lines than this is going round in circles.
     pub hopcount_limit: usize,
+    /// MAIL is put off (452 4.3.1) while less than this many octets are free where messages come in.
+    pub queue_minfree: u64,
     /// A full mailbox is a temporary failure (452 4.2.2), not a permanent one (552 5.2.2).
     pub quota_full_tempfail: bool,
     /// Tell TLS version and cipher in Received.
@@ -36,6 +38,7 @@ impl Options {
                 .filter_map(|net| net.parse().ok())
                 .collect(),
             hopcount_limit: 50,
+            queue_minfree: 0,
             quota_full_tempfail: false,
             smtpd_tls_received_header: true,
             smtpd_sasl_authenticated_header: false,

@@ -3,13 +3,14 @@
 use facteur_smtp::{EnhancedStatus, Reply};
 use facteur_store::StoreError;
 
+use crate::room;
+
 /// The peer never sees the cause; the log does.
 pub(crate) fn store(error: &StoreError) -> Reply {
     match error {
         StoreError::NoSpace => {
             tracing::error!(%error, "message refused");
-            let status = EnhancedStatus::new(4, 3, 1);
-            Reply::new(452, status, "Insufficient system storage")
+            room::full()
         }
         error => {
             tracing::error!(%error, "message refused");

@@ -66,6 +66,8 @@ impl Intake {
         mail: &Mail,
         now: SystemTime,
     ) -> Result<Transaction, Reply> {
+        self.room
+            .refuse_below(self.options.queue_minfree, &self.parts.store)?;
         let queue_id = QueueId::generate(now).map_err(|error| {
             tracing::error!(%error, "no randomness from the operating system");
             Reply::new(451, EnhancedStatus::new(4, 3, 0), "Temporary failure")

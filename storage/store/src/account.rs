@@ -157,14 +157,17 @@ impl Account {
             Some(view) => view,
             None => {
                 let id = folder.row.id;
-                let (rows, sets) = self.owner.index(&self.shared, |index| {
-                    Ok((index.messages(id)?, index.keyword_sets(id)?))
+                let mut chunks = Vec::new();
+                let sets = self.owner.index(&self.shared, |index| {
+                    index.runs(id, &mut |run| {
+                        chunks.push(run.iter().map(state_of).collect());
+                    })?;
+                    index.keyword_sets(id)
                 })?;
                 let keywords = Arc::new(KeywordTable::from_rows(sets));
-                let messages: Vec<_> = rows.iter().map(state_of).collect();
                 folder.keywords = Some(Arc::clone(&keywords));
                 let (uid_next, modseq) = (folder.row.uid_next, folder.row.highest_modseq);
-                let snapshot = Snapshot::new(&messages, keywords, uid_next, modseq);
+                let snapshot = Snapshot::new(chunks, keywords, uid_next, modseq);
                 View::new(&folder.core, snapshot)
             }
         };

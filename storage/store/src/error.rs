@@ -34,7 +34,7 @@ pub enum StoreError {
     /// Temporary: SMTP `451 4.3.0`, IMAP `NO [SERVERBUG]`/`[UNAVAILABLE]`. The cause is for the log.
     #[error("mail store failed: {0}")]
     Io(io::Error),
-    /// No space left: SMTP `452 4.3.1`, IMAP `NO [UNAVAILABLE]`.
+    /// No space left: SMTP `452 4.3.1`, IMAP `NO [OVERQUOTA]` (RFC 5530 §3).
     #[error("no space left for mail")]
     NoSpace,
     /// Temporary: the index was found damaged. The account is reopened, and its index rebuilt, at its

@@ -45,7 +45,15 @@ impl Mailbox {
         let Some(wanted) = names(fields) else {
             return Ok(());
         };
-        let groups = self.groups(&wanted)?;
+        let groups = match self.groups(&wanted) {
+            Ok(groups) => groups,
+            // On a disk that is full or read-only the files can still be asked.
+            Err(error @ (StoreError::NoSpace | StoreError::Io(_))) => {
+                tracing::warn!(mailbox = %self.name(), %error, "which header fields are wanted could not be noted");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if groups.is_empty() {
             return Ok(());
         }

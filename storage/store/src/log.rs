@@ -152,7 +152,12 @@ impl Log {
 
     /// Notes an account that has rows to be written.
     pub(crate) fn dirty(&self, owner: &Arc<Owner>) {
-        self.since().dirty.push(Arc::clone(owner));
+        let mut since = self.since();
+        since.dirty.push(Arc::clone(owner));
+        if since.first.is_none() {
+            since.first = Some(Instant::now());
+            self.wake.notify_all();
+        }
     }
 
     /// Notes files that go when a checkpoint has what ended them.

@@ -52,14 +52,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of messages in UID order.
+    /// Of chunks of messages in UID order, none of them empty.
     pub(crate) fn new(
-        messages: &[MessageState],
+        chunks: Vec<Arc<[MessageState]>>,
         keywords: Arc<KeywordTable>,
         uid_next: u64,
         highest_modseq: ModSeq,
     ) -> Self {
-        let chunks = messages.chunks(CHUNK).map(Arc::from).collect();
         Self {
             chunks: number(chunks),
             keywords,
@@ -288,7 +287,8 @@ mod tests {
     }
 
     fn snapshot(states: &[MessageState]) -> Snapshot {
-        Snapshot::new(states, Arc::default(), 1, ModSeq::new(1))
+        let chunks = states.chunks(CHUNK).map(Arc::from).collect();
+        Snapshot::new(chunks, Arc::default(), 1, ModSeq::new(1))
     }
 
     proptest! {

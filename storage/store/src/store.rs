@@ -132,6 +132,14 @@ impl Store {
         self.shared.compression.set(level);
     }
 
+    /// Octets that may still be written where messages come in.
+    ///
+    /// # Errors
+    /// When the file system cannot say.
+    pub fn free_bytes(&self) -> std::io::Result<u64> {
+        self.shared.disk.free_bytes(&self.shared.options.state)
+    }
+
     /// The spool, for the queue.
     pub fn spool(&self) -> &Spool {
         &self.shared.spool

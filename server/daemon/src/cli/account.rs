@@ -25,7 +25,7 @@ Examples:
   facteur account list --domain example.org
   facteur account test bob@example.org
   facteur account check --all
-  facteur account sync bob@example.org && rsync -a /var/lib/facteur/mail/example.org/bob/ elsewhere:bob/";
+  facteur account sync bob@example.org";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

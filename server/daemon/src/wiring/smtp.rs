@@ -35,6 +35,11 @@ pub(crate) fn intake(config: &Config) -> anyhow::Result<Options> {
     Ok(Options {
         mynetworks: general.mynetworks.clone(),
         hopcount_limit: smtp.hopcount_limit,
+        queue_minfree: match smtp.queue_minfree.0 {
+            // As Postfix: one message more must fit, and what is done with it.
+            0 => general.message_size_limit.0.saturating_mul(3) / 2,
+            octets => octets,
+        },
         quota_full_tempfail: config.quota.quota_full_tempfail,
         smtpd_tls_received_header: smtp.smtpd_tls_received_header,
         smtpd_sasl_authenticated_header: smtp.smtpd_sasl_authenticated_header,
@@ -55,6 +60,7 @@ pub(crate) fn session(config: &Config) -> anyhow::Result<facteur_session_smtp::O
         smtpd_junk_command_limit,
         // Intake's.
         hopcount_limit: _,
+        queue_minfree: _,
         smtpd_tls_received_header: _,
         smtpd_sasl_authenticated_header: _,
         broken_sasl_auth_clients,

@@ -91,7 +91,9 @@ pub(crate) fn reply_for(error: &StoreError) -> Reply {
         StoreError::OverQuota => Reply::no("[OVERQUOTA] Quota exceeded"),
         StoreError::NoSpace => {
             error!("no space left for mail");
-            Reply::no("[UNAVAILABLE] No space left, try again later")
+            // What the quota of the disk is, clients cannot ask; but that there is one, they
+            // understand (RFC 5530 §3), and that retrying soon is no use.
+            Reply::no("[OVERQUOTA] Not enough disk space")
         }
         StoreError::Io(cause) => {
             error!(%cause, "mail store failed");
