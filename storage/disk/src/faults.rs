@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -27,6 +27,8 @@ pub struct Faults {
     calls: AtomicU64,
     struck: AtomicBool,
     seen: Mutex<Seen>,
+    /// A call came, or a name is no longer held.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +37,10 @@ struct Seen {
     counts: BTreeMap<&'static str, u64>,
     /// Names that fail until they are healed.
     broken: BTreeMap<&'static str, io::ErrorKind>,
+    /// The process counts as killed.
+    dead: bool,
+    /// Calls of these names wait.
+    held: BTreeSet<&'static str>,
 }
 
 /// A fault that struck.
@@ -53,6 +59,7 @@ impl Faults {
             calls: AtomicU64::new(0),
             struck: AtomicBool::new(false),
             seen: Mutex::default(),
+            changed: Condvar::new(),
         }
     }
 
@@ -86,6 +93,30 @@ impl Faults {
         self.seen().broken.clear();
     }
 
+    /// From now on calls of this name wait for [`Faults::release`], before they do anything.
+    pub fn hold(&self, name: &'static str) {
+        self.seen().held.insert(name);
+    }
+
+    /// Lets calls of this name go on.
+    pub fn release(&self, name: &'static str) {
+        self.seen().held.remove(name);
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many calls of this name were made, held ones included.
+    pub fn await_calls(&self, name: &'static str, count: u64) {
+        let mut seen = self.seen();
+        while seen.counts.get(name).is_none_or(|made| *made < count) {
+            seen = self.sleep(seen);
+        }
+    }
+
+    fn sleep<'a>(&self, seen: MutexGuard<'a, Seen>) -> MutexGuard<'a, Seen> {
+        let woken = self.changed.wait(seen);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,13 +128,18 @@ impl Faults {
         let count = seen.counts.entry(name).or_default();
         let nth = *count;
         *count += 1;
+        self.changed.notify_all();
+        while seen.held.contains(name) {
+            seen = self.sleep(seen);
+        }
         let mut kind = seen.broken.get(name).copied();
         let chosen = match &self.when {
             When::Calls(calls) => calls.contains(&call),
             When::Nth(struck, which) => *struck == name && *which == nth,
         };
-        let dead = self.fatal && self.struck();
-        if chosen || dead {
+        let died = self.fatal && chosen && !seen.dead;
+        seen.dead |= died;
+        if chosen || seen.dead {
             kind = Some(self.kind);
         }
         let Some(kind) = kind else {
@@ -112,7 +148,7 @@ impl Faults {
         self.struck.store(true, Ordering::SeqCst);
         Err(Strike {
             error: io::Error::new(kind, format!("injected into {name}")),
-            died: self.fatal && chosen && !dead,
+            died,
         })
     }
 }
