@@ -60,7 +60,8 @@ impl Inner {
         result.map(|()| state)
     }
 
-    /// The header comes last: a segment whose header can be read is complete.
+    /// The header comes last: if the process is killed, a segment with a header is complete. (After
+    /// a power loss it may not be; but nothing in it has been durable then.)
     fn write_fresh(
         &self,
         number: u64,
@@ -72,9 +73,6 @@ impl Inner {
         let active = Active::open(&self.disk, &self.options.dir, number, header, (old, sync))?;
         if !carry.is_empty() {
             active.write(carry, header.start, self.options.segment_size)?;
-            if sync {
-                active.sync()?;
-            }
         }
         active.write_header()?;
         if sync {

@@ -25,6 +25,9 @@ const SPARES_MOST: usize = 4;
 /// A larger buffer is not kept for the next group.
 const BUFFER_MOST: usize = 4 << 20;
 
+/// Groups up to this size together are kept in one buffer.
+const MERGED_MOST: usize = 256 << 10;
+
 /// Ranges of lost records remembered for waiters who come late.
 const LOST_MOST: usize = 4096;
 
@@ -165,7 +168,22 @@ impl State {
 
     /// A group was given to the file, or could not be: it is kept until it is durable.
     pub(crate) fn retain(&mut self, start: u64, group: Vec<u8>) {
-        self.unsynced.push_back((start, group));
+        // Small groups share a buffer: there may be thousands until the next sync.
+        if let Some((_, last)) = self.unsynced.back_mut()
+            && last.len() + group.len() <= MERGED_MOST
+        {
+            last.extend_from_slice(&group);
+            self.reuse(group);
+        } else {
+            self.unsynced.push_back((start, group));
+        }
+    }
+
+    fn reuse(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < 4 && buffer.capacity() <= BUFFER_MOST {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
     }
 
     /// Everything before `end` is durable.
@@ -175,12 +193,8 @@ impl State {
             if start + group.len() as u64 > self.durable {
                 break;
             }
-            if let Some((_, mut group)) = self.unsynced.pop_front()
-                && self.buffers.len() < 4
-                && group.capacity() <= BUFFER_MOST
-            {
-                group.clear();
-                self.buffers.push(group);
+            if let Some((_, group)) = self.unsynced.pop_front() {
+                self.reuse(group);
             }
         }
         let durable = self.durable;
@@ -206,8 +220,10 @@ impl State {
             return;
         };
         let mut carry = Vec::new();
-        for (_, group) in self.unsynced.drain(..) {
-            carry.extend_from_slice(&group);
+        for (start, group) in self.unsynced.drain(..) {
+            // The first buffer may hold groups that are durable.
+            let passed = usize::try_from(self.durable.saturating_sub(start)).unwrap_or(usize::MAX);
+            carry.extend_from_slice(group.get(passed..).unwrap_or_default());
         }
         carry.append(&mut self.gather);
         self.acknowledged.sort_unstable();

@@ -1,11 +1,11 @@
 //! The process killed before every call.
 
-use std::{collections::BTreeMap, path::Path, sync::Mutex};
+use std::{collections::BTreeMap, io, path::Path, sync::Mutex, time::Duration};
 
 use facteur_disk::Disk;
-use facteur_journal::{Journal, JournalError, Until};
+use facteur_journal::{Journal, JournalError, Options, Until};
 
-use crate::rig::{bodies, body, open, options, who};
+use crate::rig::{Hand, bodies, body, open, options, who};
 
 /// What was acknowledged, and what was told to be needed no more.
 #[derive(Debug, Default)]
@@ -202,4 +202,66 @@ fn records_of_a_segment_that_was_overwritten_never_appear() {
         std::fs::read_dir(dir.path()).unwrap().count() <= 4,
         "files are used again"
     );
+}
+
+#[test]
+fn killed_while_a_failure_is_mended_what_was_acknowledged_as_written_comes_back() {
+    let mut after_failure = 0;
+    for call in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, faults) = Disk::crashing(call);
+        let (hand, clock) = Hand::new();
+        let options = Options {
+            clock,
+            ..options(dir.path())
+        };
+        let mut told = Vec::new();
+        let work = || -> Result<(), JournalError> {
+            let (journal, _) = Journal::open(disk.without_syncs(), options)?;
+            for number in 0..12 {
+                if number == 4 {
+                    faults.break_point("sync_data", io::ErrorKind::Other);
+                }
+                let ticket = journal.append(&[&body(0, number)]);
+                let until = if number % 6 == 5 {
+                    Until::Durable
+                } else {
+                    Until::Written
+                };
+                if ticket
+                    .and_then(|ticket| journal.wait(ticket, until))
+                    .is_ok()
+                {
+                    told.push(number);
+                }
+                if number == 7 {
+                    faults.heal();
+                    hand.turn(Duration::from_secs(1));
+                }
+            }
+            Ok(())
+        };
+        let _ = work();
+        let died = faults.struck() && faults.calls() > call;
+        after_failure += u32::from(died && told.contains(&4));
+        let (_, recovered) = open(dir.path());
+        let found: Vec<u32> = bodies(&recovered).iter().map(|body| who(body).1).collect();
+        // In order and once; nobody was told of what is between.
+        assert!(
+            found.windows(2).all(|pair| pair[0] < pair[1]),
+            "call {call}: {found:?}"
+        );
+        let kept: Vec<u32> = told
+            .iter()
+            .copied()
+            .filter(|number| found.contains(number))
+            .collect();
+        assert_eq!(kept, told, "call {call}: {found:?}");
+        assert!(recovered.damage().is_empty(), "call {call}");
+        if faults.calls() <= call {
+            assert_eq!(told, [0, 1, 2, 3, 4, 8, 9, 10, 11]);
+            break;
+        }
+    }
+    assert!(after_failure > 4);
 }

@@ -13,6 +13,10 @@ fn counted(faults: &facteur_disk::Faults) -> (u64, u64) {
     (of("write"), of("sync_data"))
 }
 
+fn journal_wait(journal: &Journal, ticket: facteur_journal::Ticket) {
+    journal.wait(ticket, Until::Durable).unwrap();
+}
+
 #[test]
 fn many_waiters_share_one_write_and_one_sync() {
     let dir = tempfile::tempdir().unwrap();
@@ -34,6 +38,36 @@ fn many_waiters_share_one_write_and_one_sync() {
         }
     });
     assert_eq!(counted(&faults), (before.0 + 1, before.1 + 1));
+}
+
+#[test]
+fn while_a_sync_runs_the_next_group_is_written_and_its_waiters_share_the_next_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let (journal, _) = Journal::open(disk, options(dir.path())).unwrap();
+    let append = |writer| journal.append(&[&body(writer, 0)]).unwrap();
+    journal.wait(append(9), Until::Durable).unwrap();
+    let before = counted(&faults).1;
+    faults.hold("sync_data");
+    let all_appended = Barrier::new(6);
+    std::thread::scope(|scope| {
+        let (first, journal) = (append(0), &journal);
+        scope.spawn(move || journal_wait(journal, first));
+        faults.await_calls("sync_data", before + 1);
+        // The disk is busy. Whoever needs no sync does not wait for it.
+        journal.wait(append(1), Until::Written).unwrap();
+        for writer in 2..7 {
+            let (ticket, all_appended) = (append(writer), &all_appended);
+            scope.spawn(move || {
+                all_appended.wait();
+                journal_wait(journal, ticket);
+            });
+        }
+        all_appended.wait();
+        assert_eq!(counted(&faults).1, before + 1, "one sync at a time");
+        faults.release("sync_data");
+    });
+    assert_eq!(counted(&faults).1, before + 2);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Power lost at any moment, on a disk that keeps of what was not synced what it likes.
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{collections::BTreeSet, io, sync::Mutex, time::Duration};
 
 use facteur_disk::{Disk, PowerLoss};
-use facteur_journal::{Journal, Until};
+use facteur_journal::{Journal, Options, Until};
 
-use crate::rig::{bodies, body, open, options, who};
+use crate::rig::{Hand, bodies, body, open, options, who};
 
 /// What had been promised when a moment had come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,4 +119,87 @@ fn every_kind_of_sync_is_needed() {
     }
     let needed = needed.into_inner().unwrap();
     assert_eq!(needed, BTreeSet::from(["sync_data", "sync_dir"]));
+}
+
+#[test]
+fn what_a_process_found_after_anothers_death_stays_found_after_a_power_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, power) = Disk::recording(dir.path(), |_| false).unwrap();
+    let start = || Journal::open(disk.clone(), options(&dir.path().join("journal"))).unwrap();
+    let mut found = Vec::new();
+    for process in 0..3 {
+        let (journal, recovered) = start();
+        assert_eq!(bodies(&recovered), found);
+        // Everything is built on these records now.
+        let opened = power.moments();
+        for number in 0..4 {
+            let ticket = journal.append(&[&body(process, number)]).unwrap();
+            journal.wait(ticket, Until::Written).unwrap();
+        }
+        for at in opened..=power.moments() {
+            for seed in 0..8 {
+                let into = tempfile::tempdir().unwrap();
+                power.image(at, seed, into.path()).unwrap();
+                let (_, after) = open(&into.path().join("journal"));
+                assert!(
+                    bodies(&after).starts_with(&found),
+                    "moment {at}, seed {seed}"
+                );
+            }
+        }
+        // Killed: what was written is in the file, and no sync came.
+        found.extend((0..4).map(|number| body(process, number)));
+    }
+}
+
+#[test]
+fn a_fresh_segment_after_a_failure_is_as_durable_as_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, power) = Disk::recording(dir.path(), |_| false).unwrap();
+    let (hand, clock) = Hand::new();
+    let options = Options {
+        clock,
+        ..options(&dir.path().join("journal"))
+    };
+    let (journal, _) = Journal::open(disk, options).unwrap();
+    let append = |number| journal.append(&[&body(0, number)]).unwrap();
+    journal.wait(append(0), Until::Durable).unwrap();
+    let kept = append(1);
+    journal.wait(kept, Until::Written).unwrap();
+    power
+        .faults()
+        .break_point("sync_data", io::ErrorKind::Other);
+    assert!(journal.wait(append(2), Until::Durable).is_err());
+    power.faults().heal();
+    hand.turn(Duration::from_secs(1));
+    let failed = power.moments();
+    journal.wait(kept, Until::Durable).unwrap();
+    let mended = power.moments();
+    journal.wait(append(3), Until::Durable).unwrap();
+    for at in failed..=power.moments() {
+        for seed in 0..16 {
+            let into = tempfile::tempdir().unwrap();
+            power.image(at, seed, into.path()).unwrap();
+            let (_, recovered) = open(&into.path().join("journal"));
+            let numbers: Vec<u32> = bodies(&recovered).iter().map(|body| who(body).1).collect();
+            let durable: &[u32] = match at {
+                at if at < mended => &[0],
+                at if at < power.moments() => &[0, 1],
+                _ => &[0, 1, 3],
+            };
+            assert!(
+                numbers.starts_with(durable),
+                "{at}, seed {seed}: {numbers:?}"
+            );
+            assert!(
+                at < mended || !numbers.contains(&2),
+                "{at}, seed {seed}: {numbers:?}"
+            );
+            assert!(
+                recovered.damage().is_empty(),
+                "{at}, seed {seed}: {:?}",
+                recovered.damage()
+            );
+        }
+    }
 }
