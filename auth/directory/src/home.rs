@@ -3,13 +3,26 @@
 use std::path::PathBuf;
 
 use facteur_address::Address;
+use facteur_model::MailFormat;
 
 use crate::variable::{Case, Piece, Syntax, Variable, VariableError, lookup_text, read_variable};
 
-/// The template of mail homes, such as `/home/virtual/%d/%n`, `sdbox:/home/virtual/%d/%n` or
-/// `sdbox:~/mail`.
+/// The template of mail homes, such as `/home/virtual/%d/%n`, `sdbox:/home/virtual/%d/%n`,
+/// `sdbox:~/mail` or `maildir:/var/mail/%d/%n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HomeTemplate(Vec<Piece>);
+pub struct HomeTemplate {
+    format: MailFormat,
+    path: Vec<Piece>,
+}
+
+/// Where an account's mail lies, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailHome {
+    /// The folder.
+    pub path: PathBuf,
+    /// What is in it.
+    pub format: MailFormat,
+}
 
 /// Why a text is no mail home.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,9 +31,9 @@ pub enum HomeError {
     #[error(transparent)]
     Variable(#[from] VariableError),
     /// Another program's format.
-    #[error("mail format {0:?} is not supported; use sdbox")]
+    #[error("mail format {0:?} is not supported; use sdbox or maildir")]
     Format(String),
-    /// Options such as `:INDEX=`.
+    /// Options that say that files lie elsewhere, or otherwise.
     #[error("mail location option {0:?} is not supported")]
     Option(String),
     /// Not `/…` after substitution.
@@ -41,14 +54,24 @@ impl HomeTemplate {
     /// Reads a template.
     ///
     /// # Errors
-    /// When it has an unknown variable, another format than sdbox, or no variable.
+    /// When it has an unknown variable, a format or an option that is not supported, or no variable.
     pub fn parse(text: &str) -> Result<Self, HomeError> {
-        let template = Self(pieces(location_path(text)?)?);
+        let location = Location::parse(text)?;
+        if let Some(index) = location.index {
+            tracing::info!(
+                mail_location = text,
+                "INDEX={index} is passed over: the index lies with the mail"
+            );
+        }
+        let template = Self {
+            format: location.format,
+            path: pieces(location.path)?,
+        };
         let of_account = |piece: &Piece| match piece {
             Piece::Text(_) => false,
             Piece::Variable(variable, _) => *variable != Variable::Domain,
         };
-        if !template.0.iter().any(of_account) {
+        if !template.path.iter().any(of_account) {
             return Err(HomeError::Constant);
         }
         template.check_start()?;
@@ -56,7 +79,7 @@ impl HomeTemplate {
     }
 
     fn check_start(&self) -> Result<(), HomeError> {
-        match self.0.first() {
+        match self.path.first() {
             Some(Piece::Text(text)) if !text.starts_with('/') => {
                 Err(HomeError::Relative(text.clone()))
             }
@@ -69,7 +92,7 @@ impl HomeTemplate {
 
     fn has_home(&self) -> bool {
         let is_home = |piece: &Piece| matches!(piece, Piece::Variable(Variable::Home, _));
-        self.0.iter().any(is_home)
+        self.path.iter().any(is_home)
     }
 
     /// The mail home of `address`. The directory's own columns win: `mail` (a mail location),
@@ -79,31 +102,64 @@ impl HomeTemplate {
         address: &Address,
         home: Option<&str>,
         mail: Option<&str>,
-    ) -> Result<PathBuf, HomeError> {
+    ) -> Result<MailHome, HomeError> {
         let home = home.filter(|home| !home.is_empty());
         if let Some(mail) = mail.filter(|mail| !mail.is_empty()) {
-            return substitute(&pieces(location_path(mail)?)?, address, home);
+            let location = Location::parse(mail)?;
+            return Ok(MailHome {
+                path: substitute(&pieces(location.path)?, address, home)?,
+                format: location.format,
+            });
         }
-        match home {
+        let path = match home {
             Some(home) if !self.has_home() => substitute(&pieces(home)?, address, None),
-            _ => substitute(&self.0, address, home),
-        }
+            _ => substitute(&self.path, address, home),
+        };
+        Ok(MailHome {
+            path: path?,
+            format: self.format,
+        })
     }
 }
 
-/// The path in `sdbox:/path:OPTION=…`.
-fn location_path(text: &str) -> Result<&str, HomeError> {
-    let text = text.trim();
-    let (format, path) = match text.split_once(':') {
-        Some((format, path)) if !format.contains(['/', '%', '~']) => (format, path),
-        _ => ("sdbox", text),
-    };
-    if !format.eq_ignore_ascii_case("sdbox") {
-        return Err(HomeError::Format(format.to_owned()));
-    }
-    match path.split_once(':') {
-        Some((_, options)) => Err(HomeError::Option(options.to_owned())),
-        None => Ok(path),
+/// `maildir:/path:OPTION=…`, taken apart.
+struct Location<'a> {
+    format: MailFormat,
+    path: &'a str,
+    /// Where Dovecot had its index.
+    index: Option<&'a str>,
+}
+
+impl<'a> Location<'a> {
+    fn parse(text: &'a str) -> Result<Self, HomeError> {
+        let text = text.trim();
+        let (format, rest) = match text.split_once(':') {
+            Some((format, rest)) if !format.contains(['/', '%', '~']) => (format, rest),
+            _ => ("sdbox", text),
+        };
+        let format = [MailFormat::Sdbox, MailFormat::Maildir]
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(format))
+            .ok_or_else(|| HomeError::Format(format.to_owned()))?;
+        let mut parts = rest.split(':');
+        let mut location = Self {
+            format,
+            path: parts.next().unwrap_or_default(),
+            index: None,
+        };
+        for option in parts {
+            match option.split_once('=') {
+                // Of a Maildir Dovecot's index says nothing that its other files do not.
+                Some(("INDEX", index)) if format == MailFormat::Maildir => {
+                    location.index = Some(index);
+                }
+                Some(("LAYOUT", layout))
+                    if format == MailFormat::Maildir
+                        && layout.eq_ignore_ascii_case("maildir++") => {}
+                _ => return Err(HomeError::Option(option.to_owned())),
+            }
+        }
+        Ok(location)
     }
 }
 
@@ -191,7 +247,10 @@ mod tests {
         let address = Address::parse("Bob@example.org").unwrap();
         HomeTemplate::parse(template)?
             .resolve(&address, home, mail)
-            .map(|path| path.display().to_string())
+            .map(|home| match home.format {
+                MailFormat::Sdbox => home.path.display().to_string(),
+                MailFormat::Maildir => format!("maildir:{}", home.path.display()),
+            })
     }
 
     #[test]
@@ -231,11 +290,34 @@ mod tests {
     }
 
     #[test]
+    fn format_comes_with_the_path() {
+        let ok = |path: &str| Ok(path.to_owned());
+        for template in [
+            "maildir:/srv/%n",
+            "Maildir:/srv/%n:LAYOUT=maildir++",
+            "maildir:/srv/%n:INDEX=/i/%u",
+        ] {
+            assert_eq!(resolve(template, None, None), ok("maildir:/srv/Bob"));
+            assert_eq!(resolve(template, Some("/h"), None), ok("maildir:/h"));
+            let mail = resolve(template, Some("/h"), Some("sdbox:~/m"));
+            assert_eq!(mail, ok("/h/m"));
+        }
+        let mail = resolve("/srv/%u", None, Some("maildir:/m/%d"));
+        assert_eq!(mail, ok("maildir:/m/example.org"));
+    }
+
+    #[test]
     fn unusable_templates_are_refused() {
         assert_eq!(
-            resolve("maildir:/srv/%d/%n", None, None),
-            Err(HomeError::Format("maildir".to_owned()))
+            resolve("mbox:/srv/%d/%n", None, None),
+            Err(HomeError::Format("mbox".to_owned()))
         );
+        for option in ["LAYOUT=fs", "CONTROL=/x", "INBOX=/x", "x"] {
+            assert_eq!(
+                resolve(&format!("maildir:/srv/%u:INDEX=/i:{option}"), None, None),
+                Err(HomeError::Option(option.to_owned()))
+            );
+        }
         assert_eq!(
             resolve("sdbox:/srv/%u:INDEX=/tmp", None, None),
             Err(HomeError::Option("INDEX=/tmp".to_owned()))

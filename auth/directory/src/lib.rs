@@ -21,8 +21,8 @@ pub use admin::{
     DomainEntry, MEGABYTE, NewAccount, NewDomain, RemovedAccount,
 };
 pub use cached::{CacheOptions, Cached};
-pub use facteur_model::{QuotaLimits, QuotaRuleError, QuotaRules};
-pub use home::{HomeError, HomeTemplate};
+pub use facteur_model::{MailFormat, QuotaLimits, QuotaRuleError, QuotaRules};
+pub use home::{HomeError, HomeTemplate, MailHome};
 pub use passwd_file::{LineError, PasswdFile, PasswdFileOptions};
 pub use quota::QuotaDefaults;
 pub use record::{AccountRecord, DomainKind, DomainRecord};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use facteur_address::{Address, Domain};
-use facteur_model::QuotaLimits;
+use facteur_model::{MailFormat, QuotaLimits};
 
 /// What becomes of mail to a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct AccountRecord {
     pub password: Option<String>,
     /// Its mail home, from the path template or the directory's own column.
     pub home: PathBuf,
+    /// How its mail lies there.
+    pub format: MailFormat,
     /// What it may hold.
     pub quota: QuotaLimits,
 }
@@ -41,6 +43,7 @@ impl std::fmt::Debug for AccountRecord {
         f.debug_struct("AccountRecord")
             .field("address", &self.address)
             .field("home", &self.home)
+            .field("format", &self.format)
             .field("quota", &self.quota)
             .finish_non_exhaustive()
     }

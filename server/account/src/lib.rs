@@ -12,6 +12,7 @@ pub fn spec(record: &AccountRecord) -> AccountSpec {
     AccountSpec {
         id: AccountId::new(&record.address.to_string()),
         home: record.home.clone(),
+        format: record.format,
         quota: record.quota.clone(),
     }
 }
@@ -32,6 +33,7 @@ mod tests {
                 address: Address::parse(text).unwrap(),
                 password: None,
                 home: "/srv/mail/bob".into(),
+                format: facteur_directory::MailFormat::Maildir,
                 quota: facteur_directory::QuotaLimits {
                     bytes: Some(7),
                     ..facteur_directory::QuotaLimits::default()

@@ -31,6 +31,7 @@ impl Memory {
             address: address(text),
             password: Some("{PLAIN}secret".into()),
             home: home.join(text),
+            format: facteur_model::MailFormat::Sdbox,
             quota,
         };
         self.accounts.insert(address(text), Arc::new(record));

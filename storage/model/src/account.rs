@@ -28,13 +28,35 @@ impl fmt::Display for AccountId {
     }
 }
 
+/// How an account's mail lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MailFormat {
+    /// Dovecot's single-dbox.
+    #[default]
+    Sdbox,
+    /// Maildir++.
+    Maildir,
+}
+
+impl MailFormat {
+    /// Its name before the colon of Dovecot's `mail_location`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sdbox => "sdbox",
+            Self::Maildir => "maildir",
+        }
+    }
+}
+
 /// What the store needs to know to open an account; the directory supplies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSpec {
     /// The account's name.
     pub id: AccountId,
-    /// Its mail home: `index.db`, `mailboxes/`, `subscriptions`, `sieve/` lie below.
+    /// Its mail home: `index.db`, its mail, `subscriptions`, `sieve/` lie below.
     pub home: PathBuf,
+    /// How its mail lies there.
+    pub format: MailFormat,
     /// What it may hold.
     pub quota: QuotaLimits,
 }

@@ -14,7 +14,7 @@ mod quota_rule;
 mod quota_threshold;
 mod uid_set;
 
-pub use account::{AccountId, AccountSpec};
+pub use account::{AccountId, AccountSpec, MailFormat};
 pub use flags::{Flag, FlagOperation, Flags, Keyword};
 pub use guid::Guid;
 pub use internal_date::InternalDate;

@@ -28,6 +28,7 @@ fn main() -> Outcome {
     let spec = |number: usize| AccountSpec {
         id: AccountId::new(&format!("user{number}@example.test")),
         home: dir.join(format!("mail/user{number}")),
+        format: facteur_model::MailFormat::Sdbox,
         quota: QuotaLimits::default(),
     };
     let head = "From: Alice <alice@example.test>\r\nTo: bob@example.test\r\nSubject: a test\r\nDate: Fri, 20 Nov 2026 21:44:10 +0000\r\nMessage-ID: <1@example.test>\r\n\r\n";

@@ -32,6 +32,9 @@ pub(crate) fn account(
     spec: &AccountSpec,
     settled: bool,
 ) -> Result<Owner, StoreError> {
+    if spec.format != facteur_model::MailFormat::Sdbox {
+        return Err(StoreError::Cannot("this mail format is not supported"));
+    }
     shared.disk.create_dir_all_durably(&spec.home)?;
     shared.touches(&spec.home)?;
     match attempt(shared, spec, settled) {
@@ -60,6 +63,8 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         folders: BTreeMap::new(),
         levels: BTreeSet::new(),
         subscriptions: Subscriptions::read(disk, &layout)?,
+        // Who wrote them may have been killed before they were durable.
+        subscriptions_unsynced: start.unclean,
         uid_validity: last_uid_validity(&index)?,
         script: None,
         told: None,
@@ -68,14 +73,15 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     let adopted = read_folders(shared, &layout, spec, &mut index, &mut state)?;
     let new = join_rows(&mut index, &mut state)?;
     for (name, folder) in &mut state.folders {
-        let look = left == Left::Elsewhere || new.contains(name);
+        let image = adopted.get(name);
+        let look = left == Left::Elsewhere || new.contains(name) || image.is_some();
         if tidy || look {
             remove_temporary(disk, &layout.mails(name), &going)?;
             remove_temporary_files(disk, &layout.folder(name), &going)?;
         }
         if look {
             reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
-            if let Some(image) = adopted.get(name) {
+            if let Some(image) = image {
                 adopt::take_over(&mut index, spec, folder, image)?;
             }
         }
@@ -363,6 +369,7 @@ fn make_auto_folders(
     }
     if subscribed {
         state.subscriptions.write_unsynced(&shared.disk, layout)?;
+        state.subscriptions_unsynced = true;
     }
     join_rows(index, state).map(|_| ())
 }

@@ -114,6 +114,7 @@ impl Dovecot {
         AccountSpec {
             id: AccountId::new("bob@example.test"),
             home: self.home.clone(),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         }
     }

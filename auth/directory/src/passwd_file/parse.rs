@@ -8,7 +8,7 @@ use std::{
 use facteur_address::{Address, Domain};
 
 use super::PasswdFileOptions;
-use crate::{AccountRecord, quota};
+use crate::{AccountRecord, MailHome, quota};
 
 /// A line that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn parse_line(line: &str, options: &PasswdFileOptions) -> Result<AccountRecord, 
     if let Some(error) = unreadable {
         return Err(error);
     }
-    let home = options
+    let MailHome { path: home, format } = options
         .home
         .resolve(&address, home, mail)
         .map_err(|error| error.to_string())?;
@@ -109,6 +109,7 @@ fn parse_line(line: &str, options: &PasswdFileOptions) -> Result<AccountRecord, 
         password: (login && !password.is_empty()).then(|| password.to_owned()),
         address,
         home,
+        format,
         quota: options.quota.limits(rules),
     })
 }

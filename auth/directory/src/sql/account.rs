@@ -6,7 +6,7 @@ use facteur_address::{Address, Domain};
 
 use super::{Row, Sql};
 use crate::{
-    AccountRecord, QuotaLimits, QuotaRules, Unavailable, quota,
+    AccountRecord, MailHome, QuotaLimits, QuotaRules, Unavailable, quota,
     variable::{Key, lookup_text},
 };
 
@@ -78,7 +78,7 @@ impl Sql {
         home: Option<&str>,
         mail: Option<&str>,
     ) -> Option<Arc<AccountRecord>> {
-        let home = match self.home.resolve(&address, home, mail) {
+        let MailHome { path: home, format } = match self.home.resolve(&address, home, mail) {
             Ok(home) => home,
             Err(error) => {
                 tracing::warn!(account = %address, %error, "account has no usable mail home");
@@ -95,6 +95,7 @@ impl Sql {
             address,
             password,
             home,
+            format,
             quota,
         }))
     }

@@ -67,6 +67,7 @@ impl Directory for Book {
                 address: address.clone(),
                 password: password.clone(),
                 home: PathBuf::from("/srv/mail"),
+                format: facteur_directory::MailFormat::Sdbox,
                 quota: QuotaLimits::default(),
             })
         }))

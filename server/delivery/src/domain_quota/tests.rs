@@ -22,6 +22,7 @@ impl Fake {
             address: address.clone(),
             password: None,
             home: self.homes.join(address.local()),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         }
     }

@@ -134,6 +134,7 @@ mod tests {
         AccountSpec {
             id: AccountId::new("o'neil;$(id)@example.org"),
             home: "/srv/mail".into(),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         }
     }

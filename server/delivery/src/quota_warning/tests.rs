@@ -29,6 +29,7 @@ impl House {
         AccountSpec {
             id: AccountId::new("bob@example.org"),
             home: self.folder.path().join("bob"),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits {
                 bytes: Some(1000),
                 ..QuotaLimits::default()

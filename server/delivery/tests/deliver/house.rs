@@ -69,6 +69,7 @@ impl House {
             address: Address::parse(address).unwrap(),
             password: None,
             home: self.folder.path().join(address),
+            format: facteur_model::MailFormat::Sdbox,
             quota,
         })
     }
@@ -77,6 +78,7 @@ impl House {
         let spec = AccountSpec {
             id: AccountId::new(address),
             home: self.folder.path().join(address),
+            format: facteur_model::MailFormat::Sdbox,
             quota: facteur_model::QuotaLimits::default(),
         };
         self.store.account(&spec).unwrap()

@@ -149,6 +149,7 @@ async fn script_that_rejects_is_quoted_in_the_notice() {
     let spec = facteur_model::AccountSpec {
         id: facteur_model::AccountId::new("alice@here.test"),
         home: world.dir.path().join("alice"),
+        format: facteur_model::MailFormat::Sdbox,
         quota: facteur_model::QuotaLimits::default(),
     };
     let account = world.store.account(&spec).unwrap();

@@ -120,6 +120,7 @@ impl World {
             address: address("alice@here.test"),
             password: None,
             home: dir.path().join("alice"),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         };
         directory
@@ -241,6 +242,7 @@ impl World {
         let spec = AccountSpec {
             id: AccountId::new("alice@here.test"),
             home: self.dir.path().join("alice"),
+            format: facteur_model::MailFormat::Sdbox,
             quota: facteur_model::QuotaLimits::default(),
         };
         self.store.account(&spec).unwrap()

@@ -59,6 +59,7 @@ impl House {
         AccountSpec {
             id: AccountId::new("user@example.org"),
             home: self.home.clone(),
+            format: facteur_model::MailFormat::Sdbox,
             quota: facteur_model::QuotaLimits::default(),
         }
     }

@@ -80,6 +80,7 @@ impl World {
         AccountSpec {
             id: AccountId::new(&format!("{who}@example.test")),
             home: self.home(who),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         }
     }

@@ -169,6 +169,7 @@ impl Dovecot {
         AccountSpec {
             id: AccountId::new("bob@example.test"),
             home: self.home.clone(),
+            format: facteur_model::MailFormat::Sdbox,
             quota: QuotaLimits::default(),
         }
     }

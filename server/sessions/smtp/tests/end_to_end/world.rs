@@ -129,6 +129,7 @@ impl World {
         let spec = AccountSpec {
             id: AccountId::new(&address),
             home: self.dir.path().join(&address),
+            format: facteur_model::MailFormat::Sdbox,
             quota: facteur_model::QuotaLimits::default(),
         };
         self.store.account(&spec).unwrap()
@@ -178,6 +179,7 @@ impl Memory {
         let address = Address::parse(&format!("{name}@here.example")).unwrap();
         let record = AccountRecord {
             home: dir.path().join(address.to_string()),
+            format: facteur_model::MailFormat::Sdbox,
             address: address.clone(),
             password: Some("{PLAIN}secret".to_owned()),
             quota,
