@@ -1,6 +1,7 @@
 //! `facteur account`
 
 pub(super) mod care;
+mod export;
 mod test;
 
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ Examples:
   facteur account list --domain example.org
   facteur account test bob@example.org
   facteur account check --all
-  facteur account sync bob@example.org";
+  facteur account sync bob@example.org
+  facteur account export --to-dovecot bob@example.org /srv/dovecot/bob";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -122,6 +124,17 @@ enum Verb {
     /// It is rewritten, and needs as much room again for the time it takes; the account's sessions
     /// wait so long.
     Optimize(care::Args),
+    /// Write a copy of an account for another server: the way back.
+    ///
+    /// Dovecot opens the copy and sees every mailbox, message, flag, keyword, UID, UIDVALIDITY, GUID
+    /// and date, and the subscriptions; clients notice nothing. Sieve scripts are in sieve/, the
+    /// active one is dovecot.sieve. The account itself is not changed.
+    ///
+    /// The server must not run. The copy belongs to the server's user: give it to Dovecot's with
+    /// chown -R.
+    ///
+    /// Status 0: the copy is whole and on the disk; 1: nothing was written.
+    Export(export::Args),
 }
 
 impl Verb {
@@ -141,6 +154,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Check(args) => care::run(Work::Check, &args, context),
         Verb::Rebuild(args) => care::run(Work::Rebuild, &args, context),
         Verb::Optimize(args) => care::run(Work::Optimize, &args, context),
+        Verb::Export(args) => export::run(&args, context),
         verb => {
             let changes = verb.changes();
             with_sql(context, async |sql| perform(verb, Admin::new(sql)).await)?;
@@ -204,7 +218,12 @@ async fn perform(verb: Verb, admin: Admin<'_>) -> anyhow::Result<()> {
                 eprintln!("aliases still lead there: {}", removed.aliases.join(", "));
             }
         }
-        Verb::Test(_) | Verb::Sync(_) | Verb::Check(_) | Verb::Rebuild(_) | Verb::Optimize(_) => {}
+        Verb::Test(_)
+        | Verb::Sync(_)
+        | Verb::Check(_)
+        | Verb::Rebuild(_)
+        | Verb::Optimize(_)
+        | Verb::Export(_) => {}
     }
     Ok(())
 }

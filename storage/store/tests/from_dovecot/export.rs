@@ -202,11 +202,11 @@ fn dovecot_sees_everything_in_an_exported_sdbox_tree() {
     let to = dovecot.dir().join("copy");
     let exported = export(&dovecot, &store, ExportFormat::LinkedSdbox, &to);
     let messages: usize = expected.values().map(|shown| shown.messages.len()).sum();
-    assert_eq!(exported.messages as usize, messages);
+    assert_eq!(exported.messages, messages as u64);
     assert_eq!(exported.linked, exported.messages);
     assert_eq!(
-        (exported.mailboxes as usize, exported.scripts),
-        (expected.len(), 2)
+        (exported.mailboxes, exported.scripts),
+        (expected.len() as u64, 2)
     );
     let location = format!("sdbox:{}", to.display());
     let check = |when: &str| {
