@@ -64,6 +64,18 @@ impl Identity {
         disk.write_unsynced(&places.identity(name), self.encode().as_bytes())
     }
 
+    /// As [`Identity::write`] or [`Identity::write_unsynced`], at `path`: for a mailbox that has no
+    /// name yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_to(&self, disk: &Disk, path: &Path, durably: bool) -> io::Result<()> {
+        match durably {
+            true => disk.write_atomically(path, self.encode().as_bytes()),
+            false => self.write_unsynced_to(disk, path),
+        }
+    }
+
     /// As [`Identity::write_unsynced`], at `path`: for a mailbox that has no name yet.
     ///
     /// # Errors

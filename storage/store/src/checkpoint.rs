@@ -61,9 +61,14 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
         }
     }
     let late_ids = late.keys().cloned().collect();
-    let done = carry(log, late_ids)
-        .and_then(|()| shared.sync_file_systems())
-        .and_then(|()| remove(shared, begun.unlinks, &begun.graves))
+    let carried = carry(log, late_ids);
+    // What was expunged makes room even if the journal must keep all that it has: on a full disk
+    // nothing else does.
+    let removed = shared
+        .sync_file_systems()
+        .and_then(|()| remove(shared, &begun.graves));
+    let done = carried
+        .and(removed)
         .and_then(|()| Ok(log.journal.cut(begun.at)?));
     let mut since = log.since();
     for owner in late.into_values() {
@@ -87,7 +92,6 @@ struct Begun {
     /// Everything before is in files and memory.
     at: Lsn,
     dirty: Vec<Arc<Owner>>,
-    unlinks: Vec<PathBuf>,
     graves: Vec<PathBuf>,
 }
 
@@ -105,11 +109,13 @@ fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
     }
     let mut since = log.since();
     since.first = None;
+    // They stay where a folder that is renamed meanwhile takes them along.
+    let ended = std::mem::take(&mut since.unlinks);
+    since.covering.extend(ended);
     Ok(Begun {
         at,
         dirty: std::mem::take(&mut since.dirty),
-        unlinks: std::mem::take(&mut since.unlinks),
-        graves: std::mem::take(&mut since.graves),
+        graves: since.graves.clone(),
     })
 }
 
@@ -156,13 +162,18 @@ fn carry_one(
     Ok(())
 }
 
-/// Removes files and folders of which a checkpoint has that they are gone.
-fn remove(shared: &Shared, unlinks: Vec<PathBuf>, graves: &[PathBuf]) -> Result<(), StoreError> {
+/// Removes files and folders of which a checkpoint has that they are gone: their ends are durable in
+/// the journal or the index, and so is what was copied from them.
+fn remove(shared: &Shared, graves: &[PathBuf]) -> Result<(), StoreError> {
     let disk = &shared.disk;
-    shared.log.since().covered.extend(unlinks);
     // While this is held no folder gets another name.
     let folders = shared.log.folders_stay();
-    let covered = std::mem::take(&mut shared.log.since().covered);
+    let covered = {
+        let mut since = shared.log.since();
+        let covering = std::mem::take(&mut since.covering);
+        since.covered.extend(covering);
+        since.covered.clone()
+    };
     let mut dirs = BTreeSet::new();
     for path in &covered {
         match disk.unlink_if_there(path) {
@@ -171,22 +182,16 @@ fn remove(shared: &Shared, unlinks: Vec<PathBuf>, graves: &[PathBuf]) -> Result<
                 dirs.extend(path.parent().map(Path::to_owned));
             }
             // Its folder is on a disk that cannot be written: the next checkpoint tries again.
-            Err(error) => {
-                shared.log.since().covered.extend(covered);
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     }
-    let synced = dirs.iter().try_for_each(|dir| disk.sync_dir(dir));
-    if synced.is_err() {
-        shared.log.since().covered.extend(covered);
-    }
+    dirs.iter().try_for_each(|dir| disk.sync_dir(dir))?;
+    shared.log.since().covered.clear();
     drop(folders);
-    synced?;
     for grave in graves {
         match disk.remove_dir_all(grave) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+            _ => shared.log.since().graves.retain(|one| one != grave),
         }
     }
     Ok(())

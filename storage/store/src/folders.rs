@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -18,8 +18,9 @@ use crate::{
     view::Wakes,
 };
 
-/// Makes a mailbox's folder and those above it. The folder of its messages comes last: while that
-/// is missing there is no mailbox.
+/// Makes a mailbox's folder and those above it, in one step: the folders that are missing are built
+/// under a temporary name. Where its own is there already, that of its messages comes last: while
+/// that is missing there is no mailbox.
 pub(crate) fn make(
     disk: &Disk,
     layout: &Layout,
@@ -27,37 +28,98 @@ pub(crate) fn make(
     identity: &Identity,
     durably: bool,
 ) -> io::Result<()> {
-    let mut path = layout.root();
-    make_dir(disk, &path)?;
-    for level in name.levels() {
-        path.push(facteur_sdbox::encode_mutf7(level));
-        make_dir(disk, &path)?;
+    let mut above = layout.root();
+    make_dir(disk, &above)?;
+    let mut levels = name.levels().map(facteur_sdbox::encode_mutf7);
+    let missing = loop {
+        let Some(level) = levels.next() else {
+            break None;
+        };
+        let path = above.join(level);
+        if disk.kind(&path)?.is_none() {
+            break Some(path);
+        }
+        above = path;
+    };
+    let Some(place) = missing else {
+        identity.write_to(disk, &layout.identity(name), durably)?;
+        make_dir(disk, &layout.mails(name))?;
+        return match durably {
+            true => sync_above(disk, layout, &above),
+            false => Ok(()),
+        };
+    };
+    let temporary = Disk::temporary_path(layout.home());
+    let mut folder = temporary.clone();
+    folder.extend(levels);
+    let built = build(disk, layout, name, (&temporary, &folder), identity, durably)
+        .and_then(|()| disk.rename_new(&temporary, &place));
+    if let Err(error) = built {
+        let _ = disk.remove_dir_all(&temporary);
+        return Err(error);
     }
-    if !durably {
-        identity.write_unsynced(disk, layout, name)?;
-        return make_dir(disk, &layout.mails(name));
+    match durably {
+        true => sync_above(disk, layout, &above),
+        false => Ok(()),
     }
-    identity.write(disk, layout, name)?;
-    make_dir(disk, &layout.mails(name))?;
-    sync_above(disk, layout, name)
 }
 
-fn make_dir(disk: &Disk, path: &std::path::Path) -> io::Result<()> {
+/// Makes the folders from `top` down to a mailbox's own, and what is in that.
+fn build(
+    disk: &Disk,
+    layout: &Layout,
+    name: &MailboxName,
+    (top, folder): (&Path, &Path),
+    identity: &Identity,
+    durably: bool,
+) -> io::Result<()> {
+    let below: Vec<&Path> = folder.ancestors().take_while(|dir| *dir != top).collect();
+    for dir in below.iter().rev() {
+        make_dir(disk, dir.parent().unwrap_or(top))?;
+    }
+    make_dir(disk, folder)?;
+    for (of, make_it) in [(layout.identity(name), false), (layout.mails(name), true)] {
+        let path = folder.join(of.file_name().unwrap_or_default());
+        match make_it {
+            true => disk.create_dir(&path)?,
+            false => identity.write_to(disk, &path, durably)?,
+        }
+    }
+    if durably {
+        for dir in below {
+            disk.sync_dir(dir)?;
+        }
+        disk.sync_dir(top)?;
+    }
+    Ok(())
+}
+
+fn make_dir(disk: &Disk, path: &Path) -> io::Result<()> {
     match disk.create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Makes the names of a mailbox's folder and of those above it durable.
-pub(crate) fn sync_above(disk: &Disk, layout: &Layout, name: &MailboxName) -> io::Result<()> {
-    let mut dir = layout.folder(name);
-    loop {
-        disk.sync_dir(&dir)?;
-        if dir == layout.home() || !dir.pop() {
-            return Ok(());
+/// Makes the names in a folder and in those above it durable, up to the account's home.
+pub(crate) fn sync_above(disk: &Disk, layout: &Layout, folder: &Path) -> io::Result<()> {
+    for dir in folder.ancestors() {
+        disk.sync_dir(dir)?;
+        if dir == layout.home() {
+            break;
         }
     }
+    Ok(())
+}
+
+/// Makes a mailbox durable of which nobody was told yet that it is.
+fn settle(disk: &Disk, layout: &Layout, name: &MailboxName, folder: &Folder) -> io::Result<()> {
+    if folder.identity.modseq_ceiling > 1 {
+        return Ok(());
+    }
+    let identity = layout.identity(name);
+    folder.identity.write_to(disk, &identity, true)?;
+    sync_above(disk, layout, &layout.folder(name))
 }
 
 /// Where the messages of a deleted mailbox wait for the next checkpoint.
@@ -77,6 +139,13 @@ pub(crate) fn graves(disk: &Disk, layout: &Layout) -> io::Result<Vec<(Guid, Path
         Some((Guid::parse(guid)?, home.join(&entry.name)))
     });
     Ok(names.collect())
+}
+
+/// Where the messages are in such a folder: it is theirs, or the mailbox's whole.
+pub(crate) fn mails_in(disk: &Disk, layout: &Layout, grave: PathBuf) -> io::Result<PathBuf> {
+    let mails = layout.mails(&MailboxName::inbox());
+    let inner = grave.join(mails.file_name().unwrap_or_default());
+    Ok(if disk.is_dir(&inner)? { inner } else { grave })
 }
 
 impl State {
@@ -137,9 +206,10 @@ impl Owner {
         subscribed: bool,
     ) -> Result<(), StoreError> {
         let mut changed = state.subscriptions.clone();
-        if changed.set(name, subscribed) {
+        if changed.set(name, subscribed) || state.subscriptions_unsynced {
             changed.write(&shared.disk, &self.layout)?;
             state.subscriptions = changed;
+            state.subscriptions_unsynced = false;
         }
         Ok(())
     }
@@ -197,15 +267,20 @@ impl Owner {
         let folder = state.folder(name)?.clone();
         let disk = &shared.disk;
         let mails = self.layout.mails(name);
-        // Its messages go in one step, out of the place where a mailbox is looked for. They stay
-        // until a checkpoint: copies of them may not be durable yet.
+        // It goes in one step, out of the place where a mailbox is looked for: all of it, or what
+        // makes it one. Its messages stay until a checkpoint: copies of them may not be durable yet.
+        let whole = !has_children && self.is_only_mailbox(shared, name)?;
+        let gone = match whole {
+            true => self.layout.folder(name),
+            false => mails.clone(),
+        };
         let grave = grave(&self.layout, folder.identity.guid);
-        disk.rename(&mails, &grave)?;
+        disk.rename(&gone, &grave)?;
         let synced = disk
             .sync_dir(self.layout.home())
-            .and_then(|()| disk.sync_dir(&self.layout.folder(name)));
+            .and_then(|()| gone.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)));
         if let Err(error) = synced {
-            if let Err(second) = disk.rename(&grave, &mails) {
+            if let Err(second) = disk.rename(&grave, &gone) {
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());
@@ -218,7 +293,12 @@ impl Owner {
             view.wake_with(&mut wakes);
         }
         // It is deleted. What is left over now goes when the account is opened next.
-        let tidied = self.tidy(shared, &mut state, name, has_children, folder.row.id);
+        let tidied = self
+            .forget_mailbox(shared, &state, folder.row.id)
+            .and_then(|()| match whole {
+                true => Ok(()),
+                false => self.tidy(shared, &mut state, name, has_children),
+            });
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
@@ -228,21 +308,38 @@ impl Owner {
         Ok(())
     }
 
-    /// Removes what a deleted mailbox leaves beside its messages.
-    fn tidy(
+    /// Whether a mailbox's folder has nothing but what makes it one.
+    fn is_only_mailbox(&self, shared: &Shared, name: &MailboxName) -> Result<bool, StoreError> {
+        let ours = [self.layout.identity(name), self.layout.mails(name)];
+        let entries = shared.disk.read_dir(&self.layout.folder(name))?;
+        Ok(entries
+            .iter()
+            .all(|entry| ours.iter().any(|path| path.ends_with(&entry.name))))
+    }
+
+    /// Takes a deleted mailbox out of the index.
+    fn forget_mailbox(
         self: &Arc<Self>,
         shared: &Shared,
-        state: &mut State,
-        name: &MailboxName,
-        has_children: bool,
+        state: &State,
         row: u32,
     ) -> Result<(), StoreError> {
-        state.levels.insert(name.clone());
         let highest = state.uid_validity.to_string();
         self.change(shared, |transaction| {
             transaction.remove_mailbox(row)?;
             transaction.set_fact(UID_VALIDITY, &highest)
-        })?;
+        })
+    }
+
+    /// Removes what a deleted mailbox leaves beside its messages.
+    fn tidy(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        name: &MailboxName,
+        has_children: bool,
+    ) -> Result<(), StoreError> {
+        state.levels.insert(name.clone());
         if has_children {
             shared.disk.unlink_if_there(&self.layout.identity(name))?;
             return Ok(());
@@ -303,6 +400,11 @@ impl Owner {
         }
         let names = new_names(&state, from, to)?;
         let disk = &shared.disk;
+        for name in names.keys() {
+            if let Some(folder) = state.folders.get(name) {
+                settle(disk, &self.layout, name, folder)?;
+            }
+        }
         let (old, new) = (self.layout.folder(from), self.layout.folder(to));
         if let Some(parent) = to.parent() {
             let mut path = self.layout.root();
@@ -310,7 +412,7 @@ impl Owner {
                 path.push(facteur_sdbox::encode_mutf7(level));
                 make_dir(disk, &path)?;
             }
-            sync_above(disk, &self.layout, &parent)?;
+            sync_above(disk, &self.layout, &path)?;
         }
         disk.rename_new(&old, &new)?;
         let dirs = [new.parent(), old.parent()];

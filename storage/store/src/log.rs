@@ -33,11 +33,14 @@ pub(crate) struct Log {
 pub(crate) struct Since {
     /// Accounts with rows to be written.
     pub(crate) dirty: Vec<Arc<Owner>>,
-    /// Files and folders that go once the next checkpoint is made.
+    /// Files that go once a checkpoint has what ended them.
     pub(crate) unlinks: Vec<PathBuf>,
-    pub(crate) graves: Vec<PathBuf>,
-    /// Files that go now: a checkpoint has what ended them.
+    /// Those of which the checkpoint that is being made has it.
+    pub(crate) covering: Vec<PathBuf>,
+    /// Those that go now.
     pub(crate) covered: Vec<PathBuf>,
+    /// The same for whole folders, which nobody renames.
+    pub(crate) graves: Vec<PathBuf>,
     /// Accounts whose changes are durable in the journal and not all done; and whether the spool's
     /// are not.
     pub(crate) unsettled: HashSet<AccountId>,
@@ -51,6 +54,13 @@ pub(crate) struct Since {
     pub(crate) wanted: u64,
     /// The store is closed.
     pub(crate) closed: bool,
+}
+
+impl Since {
+    /// The files that are still to go.
+    fn paths(&mut self) -> [&mut Vec<PathBuf>; 3] {
+        [&mut self.unlinks, &mut self.covering, &mut self.covered]
+    }
 }
 
 /// How long a change waits for room in the journal.
@@ -201,8 +211,8 @@ impl Log {
     /// The files and folders below `home` that are still to go.
     pub(crate) fn going(&self, home: &Path) -> HashSet<PathBuf> {
         let since = self.since();
-        let all = since.unlinks.iter().chain(&since.covered);
-        let all = all.chain(&since.graves);
+        let all = since.unlinks.iter().chain(&since.covering);
+        let all = all.chain(&since.covered).chain(&since.graves);
         all.filter(|path| path.starts_with(home)).cloned().collect()
     }
 
@@ -215,17 +225,19 @@ impl Log {
     pub(crate) fn folder_renamed(&self, from: &Path, to: &Path) {
         let mut since = self.since();
         let since = &mut *since;
-        for path in since.unlinks.iter_mut().chain(&mut since.covered) {
-            if let Ok(rest) = path.strip_prefix(from) {
-                *path = to.join(rest);
+        for paths in since.paths() {
+            for path in paths {
+                if let Ok(rest) = path.strip_prefix(from) {
+                    *path = to.join(rest);
+                }
             }
         }
     }
 
     /// Files that were still to go are gone with their folder.
     pub(crate) fn folder_removed(&self, folder: &Path) {
-        let mut since = self.since();
-        since.unlinks.retain(|path| !path.starts_with(folder));
-        since.covered.retain(|path| !path.starts_with(folder));
+        for paths in self.since().paths() {
+            paths.retain(|path| !path.starts_with(folder));
+        }
     }
 }

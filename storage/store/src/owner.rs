@@ -64,6 +64,8 @@ pub(crate) struct State {
     /// Folders without messages, only levels above others.
     pub(crate) levels: BTreeSet<MailboxName>,
     pub(crate) subscriptions: Subscriptions,
+    /// Whether a power loss may take them.
+    pub(crate) subscriptions_unsynced: bool,
     /// The highest UIDVALIDITY given.
     pub(crate) uid_validity: u32,
     /// The active script, once it was asked for.
@@ -251,9 +253,11 @@ impl Owner {
 
     /// A damaged index ends this owner; the next use of the account rebuilds it.
     fn fail(&self, shared: &Shared, error: IndexError) -> StoreError {
-        if matches!(error, IndexError::Damaged(_)) && !self.broken.swap(true, Ordering::AcqRel) {
+        if matches!(error, IndexError::Damaged(_)) && !self.is_broken() {
             tracing::error!(account = %self.id, %error, "index is damaged: the account is reopened and its index rebuilt");
+            // First, or a checkpoint that finds it broken would not carry its changes.
             shared.log.unsettled(&self.id);
+            self.broken.store(true, Ordering::Release);
         }
         error.into()
     }
@@ -358,7 +362,7 @@ impl Owner {
         raised.write(&shared.disk, &self.layout, &name)?;
         if held.modseq_ceiling == 1 {
             // The first number ever: the folder itself may not be durable yet.
-            crate::folders::sync_above(&shared.disk, &self.layout, &name)?;
+            crate::folders::sync_above(&shared.disk, &self.layout, &self.layout.folder(&name))?;
         }
         folder.identity = raised;
         Ok(())

@@ -22,7 +22,7 @@ use crate::{
     StoreError,
     compress::Compression,
     copy,
-    folders::graves,
+    folders::{graves, mails_in},
     log::Log,
     maintenance,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
@@ -212,8 +212,9 @@ impl Home {
             false => slot::applied(&index, log)?,
         };
         let mut mailboxes = HashMap::new();
-        for (guid, path) in graves(disk, &layout)? {
-            mailboxes.insert(guid, (path, None));
+        for (guid, grave) in graves(disk, &layout)? {
+            let mails = mails_in(disk, &layout, grave)?;
+            mailboxes.insert(guid, (mails, None));
         }
         let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
         for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
