@@ -9,7 +9,7 @@ use crate::{
     keywords::KeywordTable,
     owner::{ActiveScript, Owner, state_of},
     shared::Shared,
-    view::View,
+    view::{View, Wakes},
 };
 
 /// An account in use. Clones are the same account; it unloads some time after the last is dropped.
@@ -151,22 +151,29 @@ impl Account {
     /// # Errors
     /// [`StoreError::NoMailbox`]; when the index cannot be read.
     pub fn open(&self, name: &MailboxName) -> Result<Mailbox, StoreError> {
-        let mut state = self.owner.lock()?;
+        let mut wakes = Wakes::default();
+        let mut state = self.owner.lock_settled(&self.shared, &mut wakes)?;
         let folder = state.folder_mut(name)?;
         let view = match folder.core.view() {
             Some(view) => view,
             None => {
                 let id = folder.row.id;
                 let mut chunks = Vec::new();
-                let sets = self.owner.index(&self.shared, |index| {
-                    index.runs(id, &mut |run| {
-                        chunks.push(run.iter().map(state_of).collect());
-                    })?;
-                    index.keyword_sets(id)
+                let sets = self.owner.look(&self.shared, |index, waiting| {
+                    if waiting.0.is_empty() {
+                        index.runs(id, &mut |run| {
+                            chunks.push(run.iter().map(state_of).collect());
+                        })?;
+                    } else {
+                        let rows = waiting.messages(index, id)?;
+                        let rows = rows.chunks(256);
+                        chunks.extend(rows.map(|rows| rows.iter().map(state_of).collect()));
+                    }
+                    waiting.keyword_sets(index, id)
                 })?;
                 let keywords = Arc::new(KeywordTable::from_rows(sets));
                 folder.keywords = Some(Arc::clone(&keywords));
-                let (uid_next, modseq) = (folder.row.uid_next, folder.row.highest_modseq);
+                let (uid_next, modseq) = (folder.shown.uid_next, folder.shown.highest_modseq);
                 let snapshot = Snapshot::new(chunks, keywords, uid_next, modseq);
                 View::new(&folder.core, snapshot)
             }
@@ -180,7 +187,7 @@ impl Account {
     /// [`StoreError::NoMailbox`].
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
         let state = self.owner.lock()?;
-        let row = state.folder(name)?.row;
+        let row = state.folder(name)?.shown;
         // At most: those from there on that were expunged again unseen are counted too, unless a
         // session has the mailbox open.
         let recent = match state.folder(name)?.core.view() {

@@ -1,7 +1,8 @@
 //! A message's bytes on their way into the store.
 
 use std::{
-    io::{self, Read, Write},
+    fmt,
+    io::{self, Read},
     path::PathBuf,
     sync::Arc,
 };
@@ -47,6 +48,17 @@ pub struct Staging {
     file: Option<DiskFile>,
     in_file: u64,
     after_cr: bool,
+    /// Makes room on a full disk, if it can.
+    make_room: Option<MakeRoom>,
+}
+
+/// Says whether there may be room now.
+pub(crate) struct MakeRoom(pub(crate) Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for MakeRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeRoom")
+    }
 }
 
 /// What is gathered before it is written, once a body lies in a file.
@@ -62,6 +74,14 @@ impl Staging {
             file: None,
             in_file: 0,
             after_cr: false,
+            make_room: None,
+        }
+    }
+
+    pub(crate) fn with_room(self, make_room: MakeRoom) -> Self {
+        Self {
+            make_room: Some(make_room),
+            ..self
         }
     }
 
@@ -119,7 +139,15 @@ impl Staging {
             Some(file) => file,
             none => none.insert(self.disk.anonymous(&self.dir)?),
         };
-        file.write_all(&self.memory)?;
+        if let Err(error) = file.write_all_at(&self.memory, self.in_file) {
+            let full = facteur_disk::is_no_space(&error);
+            match &self.make_room {
+                Some(make_room) if full && (make_room.0)() => {
+                    file.write_all_at(&self.memory, self.in_file)?;
+                }
+                _ => return Err(error.into()),
+            }
+        }
         self.in_file += self.memory.len() as u64;
         if self.memory.capacity() > 2 * WRITE {
             self.memory = BytesMut::with_capacity(WRITE);

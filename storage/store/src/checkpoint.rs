@@ -87,6 +87,28 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     done
 }
 
+/// Does `work`; once more after a checkpoint, if there is no room for it and files are still to go.
+pub(crate) fn with_room<T>(
+    shared: &Arc<Shared>,
+    work: impl Fn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match work() {
+        Err(StoreError::NoSpace) if make_room(shared) => work(),
+        result => result,
+    }
+}
+
+/// Removes what is still to go; whether there was anything.
+pub(crate) fn make_room(shared: &Arc<Shared>) -> bool {
+    if !shared.log.has_unlinks() {
+        return false;
+    }
+    if let Err(error) = run(shared) {
+        tracing::warn!(%error, "no room could be made");
+    }
+    true
+}
+
 /// What a checkpoint has to do.
 struct Begun {
     /// Everything before is in files and memory.

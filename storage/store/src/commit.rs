@@ -24,7 +24,7 @@ use self::{
     write::{Bodies, Written, write},
 };
 use crate::{
-    Append, Appended, Batch, Committed, MessageState, StoreError,
+    Append, Appended, Batch, Committed, MessageState, StoreError, checkpoint,
     owner::{Owner, row_of},
     pending::{Pending, Show},
     record::{AccountRecord, Added, Change, Content, MailboxId, Record, SpoolRecord},
@@ -35,6 +35,10 @@ use crate::{
 
 /// Does a batch.
 pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
+    checkpoint::with_room(shared, || attempt(shared, batch))
+}
+
+fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
     let entered = shared.log.enter()?;
     let owners = owners(shared, batch)?;
     let mut bodies = Bodies::default();

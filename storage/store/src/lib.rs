@@ -40,6 +40,7 @@ mod start;
 mod store;
 mod usage;
 mod view;
+mod waiting;
 
 pub use account::{Account, FolderInfo, MailboxStatus, ScriptInfo};
 pub use batch::{Append, Appended, Batch, Committed, MemoryEntry, QuotaCheck};

@@ -177,6 +177,12 @@ impl Log {
         }
     }
 
+    /// Whether a checkpoint would make room.
+    pub(crate) fn has_unlinks(&self) -> bool {
+        let since = self.since();
+        !since.unlinks.is_empty() || !since.covered.is_empty() || !since.graves.is_empty()
+    }
+
     /// Notes a folder that goes with the next checkpoint.
     pub(crate) fn remove_later(&self, folder: PathBuf) {
         let mut since = self.since();

@@ -7,7 +7,7 @@ use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, Uid
 use facteur_sdbox::Layout;
 
 use crate::{
-    Snapshot, StoreError, Subscription, copy, expunge, flags, move_messages,
+    Snapshot, StoreError, Subscription, checkpoint, copy, expunge, flags, move_messages,
     owner::Owner,
     read::{self, MessageReader, Opened, Readers},
     shared::Shared,
@@ -132,7 +132,9 @@ impl Mailbox {
     /// # Errors
     /// Then no message was copied.
     pub fn copy(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        copy::run(&self.owner, &self.shared, &self.view, uids, to)
+        checkpoint::with_room(&self.shared, || {
+            copy::run(&self.owner, &self.shared, &self.view, uids, to)
+        })
     }
 
     /// MOVE (RFC 6851).
@@ -174,8 +176,8 @@ impl Mailbox {
             if some.is_empty() {
                 return Ok(());
             }
-            self.owner.index(&self.shared, |index| {
-                index.summaries(mailbox, &some, &mut |uid, parts| {
+            self.owner.look(&self.shared, |index, waiting| {
+                waiting.summaries(index, mailbox, &some, &mut |uid, parts| {
                     refill(&mut summary.envelope, parts.envelope);
                     refill(&mut summary.body_structure, parts.body_structure);
                     refill(&mut summary.body, parts.body);

@@ -39,7 +39,9 @@ fn messages(
     match folder.core.view() {
         Some(view) => Ok(view.snapshot().iter().copied().collect()),
         None => {
-            let rows = owner.index(shared, |index| index.messages(folder.row.id))?;
+            let rows = owner.look(shared, |index, waiting| {
+                waiting.messages(index, folder.row.id)
+            })?;
             Ok(rows.iter().map(state_of).collect())
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     slot::{INCOMPLETE, SESSION, Slot},
     usage::Told,
     view::{Core, Wakes},
+    waiting::Waiting,
 };
 
 /// UIDs are reserved durably so many at a time.
@@ -249,6 +250,31 @@ impl Owner {
                 Err(self.fail(shared, error))
             }
         }
+    }
+
+    /// Reads the index as it is with all that sessions see, also while rows cannot be written.
+    pub(crate) fn look<T>(
+        self: &Arc<Self>,
+        shared: &Shared,
+        work: impl FnOnce(&Index, Waiting<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, StoreError> {
+        match self.index(shared, |_| Ok(())) {
+            Err(StoreError::NoSpace | StoreError::Io(_)) => {}
+            settled => settled?,
+        }
+        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_broken() {
+            return Err(reopened());
+        }
+        if slot.handle.is_none() {
+            slot.open(&shared.disk, &self.layout)
+                .map_err(|error| self.fail(shared, error))?;
+            shared.handles.opened(self);
+        }
+        let looked = slot
+            .as_it_is()
+            .and_then(|(index, rows)| work(index, Waiting(&rows)));
+        looked.map_err(|error| self.fail(shared, error))
     }
 
     /// A damaged index ends this owner; the next use of the account rebuilds it.

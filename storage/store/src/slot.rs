@@ -88,6 +88,17 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// The open index, and the rows that it does not have although they were to be written.
+    pub(crate) fn as_it_is(&mut self) -> Result<(&mut Index, Vec<&Change>), IndexError> {
+        let index = self
+            .handle
+            .as_mut()
+            .ok_or_else(|| IndexError::Io(std::io::ErrorKind::NotFound.into()))?;
+        Ok((index, self.rows.iter().flat_map(|(_, c)| c).collect()))
+    }
+}
+
 /// Up to where this journal's changes are in the index.
 pub(crate) fn applied(index: &Index, log: &Log) -> Result<Option<Lsn>, IndexError> {
     let noted = index.applied()?;

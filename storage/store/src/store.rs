@@ -8,7 +8,9 @@ use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
 use facteur_spool::Spool;
 
 use crate::{
-    Account, Batch, Checkpoints, Committed, Staging, StoreError, checkpoint, commit,
+    Account, Batch, Checkpoints, Committed, Staging, StoreError,
+    body::MakeRoom,
+    checkpoint, commit,
     shared::{Shared, Spooled},
     start,
     usage::{Gate, UsageChanged},
@@ -100,7 +102,12 @@ impl Store {
     /// Begins a body.
     pub fn stage(&self) -> Staging {
         let shared = &self.shared;
-        Staging::new(&shared.disk, &shared.staging, shared.options.staging_memory)
+        let staging = Staging::new(&shared.disk, &shared.staging, shared.options.staging_memory);
+        let shared = Arc::downgrade(shared);
+        staging.with_room(MakeRoom(Box::new(move || {
+            let shared = shared.upgrade();
+            shared.is_some_and(|shared| checkpoint::make_room(&shared))
+        })))
     }
 
     /// Opens an account; its home is made when missing.

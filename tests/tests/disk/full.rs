@@ -8,7 +8,8 @@ use crate::{ALICE, BOB, bob, calm, setup, small::Small};
 const CANARY: &str = "Subject: canary\r\n\r\nIt sings.\r\n";
 
 fn start() -> Facteur {
-    let facteur = setup("").start();
+    // The journal and the messages have to share it.
+    let facteur = setup("[storage]\njournal_size = \"4M\"\n").start();
     let mut smtp = facteur.smtp("smtp");
     smtp.expect("EHLO client.example", 250);
     assert_eq!(smtp.send("", &[ALICE], CANARY).code, 250);

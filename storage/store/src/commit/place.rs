@@ -201,7 +201,9 @@ impl Owner {
         if let Some(table) = &folder.keywords {
             return Ok(Arc::clone(table));
         }
-        let rows = self.index(shared, |index| index.keyword_sets(folder.row.id))?;
+        let rows = self.look(shared, |index, waiting| {
+            waiting.keyword_sets(index, folder.row.id)
+        })?;
         Ok(Arc::new(KeywordTable::from_rows(rows)))
     }
 }
