@@ -87,8 +87,18 @@ impl Inner {
         mut state: Guard<'a>,
         ticket: Ticket,
     ) -> Result<Guard<'a>, JournalError> {
+        // The round that is waited for.
+        let mut awaited = None;
         loop {
             if ticket.end <= state.durable && !state.is_lost(ticket) {
+                // One of those who wait for the next round is woken to lead it. This one need not:
+                // a round can reach farther than was known when it began.
+                if !state.syncing
+                    && let Some(round) = awaited
+                    && round != state.round
+                {
+                    self.round(round).notify_one();
+                }
                 return Ok(state);
             }
             state = self.verdict(state, ticket)?;
@@ -97,6 +107,7 @@ impl Inner {
             } else if state.syncing {
                 let next = usize::from(ticket.end > state.target);
                 let round = state.round.wrapping_add(next);
+                awaited = Some(round);
                 self.sleep(self.round(round), state)
             } else if state.writing || state.broken.is_some() {
                 self.sleep(&self.written, state)

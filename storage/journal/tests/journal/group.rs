@@ -96,6 +96,51 @@ fn one_sync_covers_all_that_was_written_before() {
 }
 
 #[test]
+fn a_sync_that_reaches_farther_than_it_meant_to_leaves_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let (journal, _) = Journal::open(disk, options(dir.path())).unwrap();
+    // The next group needs a new segment.
+    let full = journal.append(&[&[0; 15 << 10]]).unwrap();
+    journal_wait(&journal, full);
+    let first = journal.append(&[&[1; 3 << 10]]).unwrap();
+    let waits = |number: u32| {
+        let (journal, (appended, begun)) = (journal.clone(), std::sync::mpsc::channel());
+        let (done, ended) = std::sync::mpsc::channel();
+        // Not of a scope: one that waits for ever must not keep the test.
+        std::thread::spawn(move || {
+            let ticket = journal.append(&[&body(number, 0)]).unwrap();
+            appended.send(()).unwrap();
+            let _ = done.send(journal.wait(ticket, Until::Durable));
+        });
+        begun.recv().unwrap();
+        // Most likely it waits now.
+        (0..10_000).for_each(|_| std::thread::yield_now());
+        ended
+    };
+    std::thread::scope(|scope| {
+        let counts = faults.counts();
+        let count = |name| counts.get(name).copied().unwrap_or_default();
+        faults.hold("sync_dir");
+        let journal = &journal;
+        scope.spawn(move || journal_wait(journal, first));
+        faults.await_calls("sync_dir", count("sync_dir") + 1);
+        // The segment is being made: this record still goes with the one that needs it.
+        let second = waits(2);
+        faults.hold("sync_data");
+        faults.release("sync_dir");
+        faults.await_calls("sync_data", count("sync_data") + 1);
+        // And this one does not.
+        let third = waits(3);
+        faults.release("sync_data");
+        for ended in [second, third] {
+            let ended = ended.recv_timeout(std::time::Duration::from_secs(20));
+            ended.expect("nobody synced").unwrap();
+        }
+    });
+}
+
+#[test]
 fn threads_that_append_wait_rotate_cut_sync_and_visit_at_once_come_to_an_end() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());
