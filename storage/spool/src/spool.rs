@@ -46,8 +46,8 @@ pub struct Staged {
     disk: Disk,
     temporary: PathBuf,
     path: PathBuf,
-    /// Nothing is left under the temporary name.
-    installed: bool,
+    /// It stays under the temporary name when this is dropped.
+    kept: bool,
 }
 
 impl Staged {
@@ -63,17 +63,17 @@ impl Staged {
     /// what is synced later.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails. It stays under its temporary name then: what was promised may be
+    /// nowhere else ([`Spool::staged_as`]).
     pub fn install(mut self) -> Result<(), SpoolError> {
-        self.disk.rename(&self.temporary, &self.path)?;
-        self.installed = true;
-        Ok(())
+        self.kept = true;
+        Ok(self.disk.rename(&self.temporary, &self.path)?)
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.installed {
+        if !self.kept {
             // Best effort: the next start removes it too.
             let _ = self.disk.unlink(&self.temporary);
         }
@@ -152,7 +152,7 @@ impl Spool {
             disk: self.inner.disk.clone(),
             temporary,
             path: self.path(id, MESSAGE),
-            installed: false,
+            kept: false,
         }
     }
 

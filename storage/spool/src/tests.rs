@@ -364,6 +364,22 @@ fn what_is_staged_and_not_installed_leaves_nothing() {
     assert_eq!(std::fs::read_dir(shard).unwrap().count(), 0);
 }
 
+#[test]
+fn what_cannot_be_installed_is_still_there_to_be_installed_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::failing(u64::MAX, std::io::ErrorKind::Other);
+    let spool = Spool::open(disk, dir.path()).unwrap();
+    let entry = entry("0123456789A", 1, 4);
+    let staged = spool.stage(&entry, &mut &b"body"[..], true).unwrap();
+    let name = staged.name().to_owned();
+    faults.break_point("rename", std::io::ErrorKind::Other);
+    staged.install().unwrap_err();
+    faults.heal();
+    let again = spool.staged_as(&entry.queue_id, &name).unwrap();
+    again.install().unwrap();
+    assert_eq!(body(&spool, &entry.queue_id), b"body");
+}
+
 /// Notes what it is told, and makes it durable or not.
 #[derive(Debug, Default)]
 struct Notes {
