@@ -65,8 +65,6 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         subscriptions: Subscriptions::read(disk, &layout)?,
         // Who wrote them may have been killed before they were durable.
         subscriptions_unsynced: start.unclean,
-        // Who wrote them may have been killed before they were durable.
-        subscriptions_unsynced: start.unclean,
         uid_validity: last_uid_validity(&index)?,
         script: None,
         told: None,
@@ -371,7 +369,6 @@ fn make_auto_folders(
     }
     if subscribed {
         state.subscriptions.write_unsynced(&shared.disk, layout)?;
-        state.subscriptions_unsynced = true;
         state.subscriptions_unsynced = true;
     }
     join_rows(index, state).map(|_| ())
