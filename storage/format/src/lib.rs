@@ -21,7 +21,7 @@ use facteur_model::MailboxName;
 /// Where a format keeps the files that every format has.
 pub trait Places {
     /// What stands between the levels of a mailbox's name on disk.
-    const SEPARATOR: char;
+    fn separator(&self) -> char;
 
     /// A mailbox's `uidvalidity` file.
     fn identity(&self, name: &MailboxName) -> PathBuf;

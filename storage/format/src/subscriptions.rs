@@ -23,9 +23,9 @@ impl Subscriptions {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn read<P: Places>(disk: &Disk, places: &P) -> io::Result<Self> {
+    pub fn read(disk: &Disk, places: &impl Places) -> io::Result<Self> {
         match disk.read(&places.subscriptions()) {
-            Ok(bytes) => Ok(Self::decode(&String::from_utf8_lossy(&bytes), P::SEPARATOR)),
+            Ok(bytes) => Ok(Self::decode(&String::from_utf8_lossy(&bytes), places.separator())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }

@@ -42,7 +42,9 @@ pub enum NameError {
 }
 
 impl Places for Layout {
-    const SEPARATOR: char = '.';
+    fn separator(&self) -> char {
+        '.'
+    }
 
     fn identity(&self, name: &MailboxName) -> PathBuf {
         self.folder(name).join(IDENTITY)

@@ -290,6 +290,26 @@ impl UidList {
         disk.write_unsynced(&Self::path(dir), &self.encode(guid))
     }
 
+    /// Whether lines can be appended to the file of the folder `dir`, as far as its beginning and its
+    /// end tell: there is one, of version 3, and its last line is whole.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn can_append(disk: &Disk, dir: &Path) -> io::Result<bool> {
+        let file = match disk.open(&Self::path(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let mut chunk = [0; MAX_LINE];
+        let read = file.read_at(&mut chunk, 0)?;
+        let begin = chunk.get(..read).unwrap_or_default();
+        let first = memchr::memchr(b'\n', begin).and_then(|end| Head::parse(begin.get(..end)?));
+        let mut last = [0];
+        let size = file.size()?;
+        let whole = file.read_at(&mut last, size.saturating_sub(1))? == 1 && last == *b"\n";
+        Ok(whole && first.is_some_and(|first| first.version == 3 && first.is_sound))
+    }
+
     /// Appends lines to the sound file of the folder `dir`, durable only with what is synced later.
     ///
     /// # Errors

@@ -58,6 +58,34 @@ impl UidSet {
             .sum()
     }
 
+    /// Takes the first ones out, at most so many.
+    #[must_use]
+    pub fn take_first(&mut self, most: u32) -> Self {
+        let mut left = most;
+        let mut taken = Vec::new();
+        let mut whole = 0;
+        for (start, end) in &mut self.0 {
+            let Some(beyond) = left.checked_sub(1) else {
+                break;
+            };
+            let last = start.value().saturating_add(beyond);
+            match Uid::new(last.saturating_add(1)) {
+                Some(next) if last < end.value() => {
+                    taken.extend(Uid::new(last).map(|last| (*start, last)));
+                    *start = next;
+                    break;
+                }
+                _ => {
+                    left -= left.min((end.value() - start.value()).saturating_add(1));
+                    taken.push((*start, *end));
+                    whole += 1;
+                }
+            }
+        }
+        self.0.drain(..whole);
+        Self(taken)
+    }
+
     /// Its ranges, ascending.
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = (Uid, Uid)> + '_ {
         self.0.iter().copied()

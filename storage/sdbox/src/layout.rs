@@ -19,7 +19,9 @@ pub struct Layout {
 }
 
 impl Places for Layout {
-    const SEPARATOR: char = '/';
+    fn separator(&self) -> char {
+        '/'
+    }
 
     fn identity(&self, name: &MailboxName) -> PathBuf {
         Layout::identity(self, name)

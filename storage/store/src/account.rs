@@ -175,9 +175,15 @@ impl Account {
                 folder.keywords = Some(Arc::clone(&keywords));
                 let (uid_next, modseq) = (folder.shown.uid_next, folder.shown.highest_modseq);
                 let snapshot = Snapshot::new(chunks, keywords, uid_next, modseq);
-                View::new(&folder.core, snapshot)
+                let view = View::new(&folder.core, snapshot);
+                if folder.core.maildir().is_some() {
+                    self.shared.watch.add(&self.owner, &view);
+                }
+                view
             }
         };
+        drop(state);
+        self.owner.notice(&self.shared, &view.core)?;
         Ok(Mailbox::new(&self.shared, &self.owner, view))
     }
 
@@ -186,6 +192,8 @@ impl Account {
     /// # Errors
     /// [`StoreError::NoMailbox`].
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
+        let core = Arc::clone(&self.owner.lock()?.folder(name)?.core);
+        self.owner.notice(&self.shared, &core)?;
         let state = self.owner.lock()?;
         let row = state.folder(name)?.shown;
         // At most: those from there on that were expunged again unseen are counted too, unless a

@@ -14,6 +14,7 @@ use facteur_model::AccountId;
 use crate::{
     StoreError,
     log::{Log, Since},
+    maildir,
     owner::Owner,
     record::Record,
     replay::{How, Replay, Scope},
@@ -55,7 +56,8 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let mut late: BTreeMap<AccountId, Arc<Owner>> = BTreeMap::new();
     for owner in begun.dirty {
         owner.dirty.store(false, Ordering::Release);
-        if let Err(error) = owner.write_rows(shared) {
+        let written = owner.write_rows(shared);
+        if let Err(error) = written.and_then(|()| owner.write_names(shared)) {
             tracing::error!(account = %owner.id, %error, "index cannot be written; its changes stay in the journal");
             late.insert(owner.id.clone(), owner);
         }
@@ -198,13 +200,12 @@ fn remove(shared: &Shared, graves: &[PathBuf]) -> Result<(), StoreError> {
     };
     let mut dirs = BTreeSet::new();
     for path in &covered {
-        match disk.unlink_if_there(path) {
-            Ok(false) => {}
-            Ok(true) => {
-                dirs.extend(path.parent().map(Path::to_owned));
-            }
-            // Its folder is on a disk that cannot be written: the next checkpoint tries again.
-            Err(error) => return Err(error.into()),
+        // Its folder may be on a disk that cannot be written: the next checkpoint tries again.
+        if disk.unlink_if_there(path)? {
+            dirs.extend(path.parent().map(Path::to_owned));
+        } else if let Some(path) = maildir::renamed(disk, path)? {
+            disk.unlink_if_there(&path)?;
+            dirs.extend(path.parent().map(Path::to_owned));
         }
     }
     dirs.iter().try_for_each(|dir| disk.sync_dir(dir))?;

@@ -15,7 +15,6 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use facteur_journal::Ticket;
 use facteur_model::{AccountId, Guid, InternalDate};
-use facteur_sdbox::Layout;
 use facteur_spool::{Logged, SpoolError, Staged};
 
 pub(crate) use self::place::next_uid;
@@ -241,6 +240,7 @@ impl<'a> Work<'a> {
             record.accounts.push(AccountRecord {
                 account: id.as_str().to_owned(),
                 home: account.owner.layout.home().to_owned(),
+                format: account.owner.layout.format(),
                 changes,
             });
         }
@@ -291,12 +291,19 @@ impl<'a> Work<'a> {
                 let Step::New { state, .. } = step else {
                     continue;
                 };
-                if let Some(show) = shows.get_mut(&append.mailbox) {
-                    show.added.push(*state);
-                }
+                let Some(show) = shows.get_mut(&append.mailbox) else {
+                    continue;
+                };
+                show.added.push(*state);
                 if let Some(temporary) = written.path.take() {
-                    let mails = account.owner.layout.mails(&append.mailbox);
-                    files.push((temporary, mails.join(Layout::file_name(state.uid))));
+                    let path = account.owner.name_new(
+                        self.shared,
+                        (&show.core, &mut show.named),
+                        state,
+                        (&written.base, None),
+                        &append.keywords,
+                    )?;
+                    files.push((temporary, path));
                 }
             }
             account.state.pending.push_back(Pending {
@@ -327,6 +334,7 @@ impl Written {
             delivery: append.delivery,
             noted_at: now,
             content: self.content.clone(),
+            base: self.base.clone().into_bytes(),
             envelope: std::mem::take(&mut self.scanned.envelope),
             body_structure: std::mem::take(&mut self.scanned.body_structure),
             body: std::mem::take(&mut self.scanned.body),

@@ -4,22 +4,23 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use facteur_disk::Disk;
 use facteur_index::MailboxRow;
-use facteur_model::{MailboxName, ModSeq, UidSet, Usage};
-use facteur_sdbox::Layout;
+use facteur_model::{Guid, MailFormat, MailboxName, ModSeq, UidSet, Usage};
 
 use crate::{
     CopyOutcome, KeywordSetId, MessageState, StoreError,
     commit::next_uid,
     keywords::KeywordTable,
+    maildir::Named,
     owner::{Folder, Owner, State, count_in, row_of},
     pending::{Pending, Show},
-    record::{Change, MailboxId},
+    record::{Change, CopyName, MailboxId},
     shared::Shared,
-    view::{View, Wakes},
+    view::{Core, View, Wakes},
 };
 
 /// Messages on their way into a mailbox: source state, state there.
@@ -78,7 +79,7 @@ impl Transfer {
     }
 
     /// What the journal and the index keep of it.
-    pub(crate) fn changes(&self, from: &MailboxRow) -> Vec<Change> {
+    pub(crate) fn changes(&self, from: &MailboxRow, links: &Links) -> Vec<Change> {
         let to = MailboxId::of(&self.row);
         let sets = self.sets.iter().map(|(set, text)| Change::Keywords {
             mailbox: to,
@@ -93,6 +94,7 @@ impl Transfer {
             pairs: pairs
                 .map(|(here, there)| (here.uid.value(), row_of(there).into()))
                 .collect(),
+            names: links.names.clone(),
         });
         changes.push(Change::numbers(&self.row));
         changes
@@ -103,32 +105,52 @@ impl Transfer {
         &self,
         owner: &Owner,
         shared: &Shared,
-        from: &MailboxName,
-        to: &MailboxName,
+        from: &Core,
+        to: &Core,
     ) -> Result<Links, StoreError> {
-        let (from, to) = (owner.layout.mails(from), owner.layout.mails(to));
         let mut links = Links {
             disk: shared.disk.clone(),
             files: Vec::with_capacity(self.pairs.len()),
+            names: Vec::new(),
+            named: Vec::new(),
         };
+        let tmp = owner.layout.tmp(&to.name());
         for (here, there) in &self.pairs {
-            let old = from.join(Layout::file_name(here.uid));
-            let temporary = Disk::temporary_path(&to);
-            link(&shared.disk, &old, &temporary)?;
-            links
-                .files
-                .push((temporary, to.join(Layout::file_name(there.uid))));
+            let old = owner.locate(from, here.uid).ok_or(StoreError::Gone)?;
+            let temporary = owner.layout.temporary(&tmp, shared);
+            link(&shared.disk, &old.path, &temporary)?;
+            // From now on it goes if it is not taken.
+            links.files.push((temporary, PathBuf::new()));
+            let base = match owner.layout.format() {
+                MailFormat::Sdbox => String::new(),
+                MailFormat::Maildir => {
+                    let base = shared.names.next(SystemTime::now(), Guid::random()?);
+                    let name = format!("{base}{}", old.sizes());
+                    links.names.push(CopyName {
+                        base: name.clone().into_bytes(),
+                        guid: Some(old.guid),
+                    });
+                    name
+                }
+            };
+            let keywords = self.keywords.set(there.keywords);
+            let as_named = (&*base, Some(old.guid));
+            let path = owner.name_new(shared, (to, &mut links.named), there, as_named, keywords)?;
+            if let Some((_, last)) = links.files.last_mut() {
+                *last = path;
+            }
         }
         Ok(links)
     }
 
     /// Notes the new numbers of the destination, and says what sessions are to see of it.
-    pub(crate) fn show(&self, folder: &mut Folder) -> Show {
+    pub(crate) fn show(&self, folder: &mut Folder, links: &mut Links) -> Show {
         folder.row = self.row;
         folder.keywords = Some(Arc::clone(&self.keywords));
         Show {
             keywords: Some(Arc::clone(&self.keywords)),
             added: self.pairs.iter().map(|(_, there)| *there).collect(),
+            named: std::mem::take(&mut links.named),
             ..Show::new(&folder.core, self.row)
         }
     }
@@ -145,6 +167,9 @@ impl Transfer {
 pub(crate) struct Links {
     disk: Disk,
     files: Vec<(PathBuf, PathBuf)>,
+    /// What the files are called in a Maildir, for the journal and for the folder.
+    names: Vec<CopyName>,
+    named: Vec<Named>,
 }
 
 impl Links {
@@ -170,6 +195,18 @@ pub(crate) fn run(
     uids: &UidSet,
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
+    owner.notice_if_gone(shared, &view.core, || {
+        attempt(owner, shared, view, uids, to)
+    })
+}
+
+fn attempt(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    view: &View,
+    uids: &UidSet,
+    to: &MailboxName,
+) -> Result<CopyOutcome, StoreError> {
     let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
     let mut state = owner.lock_settled(shared, &mut wakes)?;
@@ -188,9 +225,10 @@ pub(crate) fn run(
     let spec = owner.spec();
     let _permit = shared.admit(&spec, to, state.usage(&spec.quota), added)?;
     let transfer = Transfer::plan(owner, shared, &mut state, &from, to, &messages)?;
-    let links = transfer.link(owner, shared, &from, to)?;
-    let (ticket, rows) = owner.append(shared, transfer.changes(&source))?;
-    let show = transfer.show(state.folder_mut(to)?);
+    let there = Arc::clone(&state.folder(to)?.core);
+    let mut links = transfer.link(owner, shared, &view.core, &there)?;
+    let (ticket, rows) = owner.append(shared, transfer.changes(&source, &links))?;
+    let show = transfer.show(state.folder_mut(to)?, &mut links);
     state.pending.push_back(Pending {
         ticket,
         files: links.take(),

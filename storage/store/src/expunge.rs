@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use facteur_model::{Flag, ModSeq, UidSet};
-use facteur_sdbox::Layout;
 
 use crate::{
     MessageState, StoreError,
@@ -47,9 +46,8 @@ pub(crate) fn run(
     let changes = vec![Change::expunge(&row, &gone, modseq), Change::numbers(&row)];
     let (ticket, rows) = owner.append(shared, changes)?;
     folder.row = row;
-    let dir = owner.layout.mails(&view.core.name());
-    let unlinks = gone.iter().map(|uid| dir.join(Layout::file_name(uid)));
-    let unlinks = unlinks.collect();
+    let unlinks = gone.iter().filter_map(|uid| owner.locate(&view.core, uid));
+    let unlinks = unlinks.map(|located| located.path).collect();
     let show = Show {
         gone: gone.clone(),
         ..Show::new(&view.core, row)

@@ -72,6 +72,7 @@ pub(crate) fn store(
     let show = Show {
         keywords: Some(keywords.table),
         changed: changed.states,
+        renames: true,
         ..Show::new(&view.core, row)
     };
     let pending = Pending {
@@ -205,6 +206,9 @@ pub(crate) fn recent(
     let folder = state.folder_of_mut(&view.core)?;
     let recent = recent_in(&view.snapshot(), folder.shown.recent_from);
     if claim && folder.shown.recent_from < folder.shown.uid_next {
+        if let Some(maildir) = folder.core.maildir() {
+            maildir.lock().claim();
+        }
         folder.row.recent_from = folder.shown.uid_next;
         folder.shown.recent_from = folder.row.recent_from;
         // Lost, it only makes messages recent once more: the journal need not know.

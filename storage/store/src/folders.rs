@@ -8,11 +8,13 @@ use std::{
 };
 
 use facteur_disk::Disk;
+use facteur_format::{Identity, Places as _};
 use facteur_model::{Guid, MailboxName, UidSet};
-use facteur_sdbox::{Identity, Layout};
 
 use crate::{
-    FolderInfo, StoreError, load, move_messages,
+    FolderInfo, StoreError,
+    format::Layout,
+    load, move_messages,
     owner::{Folder, Owner, State, UID_VALIDITY},
     shared::Shared,
     view::Wakes,
@@ -23,7 +25,7 @@ use crate::{
 /// that is missing there is no mailbox.
 pub(crate) fn make(
     disk: &Disk,
-    layout: &Layout,
+    layout: &facteur_sdbox::Layout,
     name: &MailboxName,
     identity: &Identity,
     durably: bool,
@@ -45,7 +47,7 @@ pub(crate) fn make(
         identity.write_to(disk, &layout.identity(name), durably)?;
         make_dir(disk, &layout.mails(name))?;
         return match durably {
-            true => sync_above(disk, layout, &above),
+            true => sync_above(disk, layout.home(), &above),
             false => Ok(()),
         };
     };
@@ -59,7 +61,7 @@ pub(crate) fn make(
         return Err(error);
     }
     match durably {
-        true => sync_above(disk, layout, &above),
+        true => sync_above(disk, layout.home(), &above),
         false => Ok(()),
     }
 }
@@ -67,7 +69,7 @@ pub(crate) fn make(
 /// Makes the folders from `top` down to a mailbox's own, and what is in that.
 fn build(
     disk: &Disk,
-    layout: &Layout,
+    layout: &facteur_sdbox::Layout,
     name: &MailboxName,
     (top, folder): (&Path, &Path),
     identity: &Identity,
@@ -102,10 +104,10 @@ fn make_dir(disk: &Disk, path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a folder and in those above it durable, up to the account's home.
-pub(crate) fn sync_above(disk: &Disk, layout: &Layout, folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_above(disk: &Disk, home: &Path, folder: &Path) -> io::Result<()> {
     for dir in folder.ancestors() {
         disk.sync_dir(dir)?;
-        if dir == layout.home() {
+        if dir == home {
             break;
         }
     }
@@ -119,7 +121,10 @@ fn settle(disk: &Disk, layout: &Layout, name: &MailboxName, folder: &Folder) -> 
     }
     let identity = layout.identity(name);
     folder.identity.write_to(disk, &identity, true)?;
-    sync_above(disk, layout, &layout.folder(name))
+    if let Layout::Maildir(layout) = layout {
+        return layout.sync(disk, name);
+    }
+    sync_above(disk, layout.home(), &layout.folder(name))
 }
 
 /// Where the messages of a deleted mailbox wait for the next checkpoint.
@@ -143,6 +148,9 @@ pub(crate) fn graves(disk: &Disk, layout: &Layout) -> io::Result<Vec<(Guid, Path
 
 /// Where the messages are in such a folder: it is theirs, or the mailbox's whole.
 pub(crate) fn mails_in(disk: &Disk, layout: &Layout, grave: PathBuf) -> io::Result<PathBuf> {
+    if let Layout::Maildir(_) = layout {
+        return Ok(grave);
+    }
     let mails = layout.mails(&MailboxName::inbox());
     let inner = grave.join(mails.file_name().unwrap_or_default());
     Ok(if disk.is_dir(&inner)? { inner } else { grave })
@@ -166,6 +174,14 @@ impl State {
         }
     }
 
+    /// In a Maildir a level is nothing by itself: it is there while something is below it.
+    pub(crate) fn relevel(&mut self, layout: &Layout) {
+        let Layout::Maildir(_) = layout else { return };
+        self.levels.clear();
+        let names: Vec<MailboxName> = self.folders.keys().cloned().collect();
+        names.iter().for_each(|name| self.note_levels_above(name));
+    }
+
     /// Whether a folder lies below `name`.
     pub(crate) fn has_children(&self, name: &MailboxName) -> bool {
         let below = |other: &MailboxName| other.is_below(name);
@@ -185,9 +201,10 @@ impl Owner {
         if state.folders.contains_key(name) {
             return Err(StoreError::MailboxExists(name.clone()));
         }
+        self.layout.check(name)?;
         let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
-        make(&shared.disk, &self.layout, name, &identity, true)?;
-        let mut folder = load::new_folder(name, identity);
+        self.layout.make(&shared.disk, name, &identity, true)?;
+        let mut folder = load::new_folder(name, identity, &self.layout);
         folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
         folder.shown = folder.row;
         state.note_made(name, folder);
@@ -205,6 +222,9 @@ impl Owner {
         name: &MailboxName,
         subscribed: bool,
     ) -> Result<(), StoreError> {
+        if subscribed {
+            self.layout.check(name)?;
+        }
         let mut changed = state.subscriptions.clone();
         if changed.set(name, subscribed) || state.subscriptions_unsynced {
             changed.write(&shared.disk, &self.layout)?;
@@ -269,7 +289,11 @@ impl Owner {
         let mails = self.layout.mails(name);
         // It goes in one step, out of the place where a mailbox is looked for: all of it, or what
         // makes it one. Its messages stay until a checkpoint: copies of them may not be durable yet.
-        let whole = !has_children && self.is_only_mailbox(shared, name)?;
+        let whole = match &self.layout {
+            Layout::Sdbox(_) => !has_children && self.is_only_mailbox(shared, name)?,
+            // What lies below it lies beside it.
+            Layout::Maildir(_) => true,
+        };
         let gone = match whole {
             true => self.layout.folder(name),
             false => mails.clone(),
@@ -288,17 +312,18 @@ impl Owner {
         shared.log.folder_removed(&mails);
         shared.log.remove_later(grave);
         state.folders.remove(name);
+        state.relevel(&self.layout);
         folder.core.set_deleted();
         if let Some(view) = folder.core.view() {
             view.wake_with(&mut wakes);
         }
         // It is deleted. What is left over now goes when the account is opened next.
-        let tidied = self
-            .forget_mailbox(shared, &state, folder.row.id)
-            .and_then(|()| match whole {
-                true => Ok(()),
-                false => self.tidy(shared, &mut state, name, has_children),
-            });
+        let tidied =
+            self.forget_mailbox(shared, &state, folder.row.id)
+                .and_then(|()| match whole {
+                    true => Ok(()),
+                    false => self.tidy(shared, &mut state, name, has_children),
+                });
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
@@ -405,32 +430,65 @@ impl Owner {
                 settle(disk, &self.layout, name, folder)?;
             }
         }
-        let (old, new) = (self.layout.folder(from), self.layout.folder(to));
-        if let Some(parent) = to.parent() {
-            let mut path = self.layout.root();
-            for level in parent.levels() {
-                path.push(facteur_sdbox::encode_mutf7(level));
-                make_dir(disk, &path)?;
+        let renames = match &self.layout {
+            Layout::Sdbox(layout) => {
+                make_above(disk, layout, to)?;
+                vec![(layout.folder(from), layout.folder(to))]
             }
-            sync_above(disk, &self.layout, &path)?;
-        }
-        disk.rename_new(&old, &new)?;
-        let dirs = [new.parent(), old.parent()];
-        let synced = dirs
-            .into_iter()
-            .flatten()
-            .try_for_each(|dir| disk.sync_dir(dir));
-        if let Err(error) = synced {
-            if let Err(second) = disk.rename_new(&new, &old) {
+            Layout::Maildir(layout) => layout.renames(state.folders.keys(), from, to)?,
+        };
+        if let Err((error, left)) = rename_all(disk, &renames) {
+            if let Err(second) = left {
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());
         }
-        shared.log.folder_renamed(&old, &new);
+        for (old, new) in &renames {
+            shared.log.folder_renamed(old, new);
+        }
         rename_in_memory(&mut state, &names, to);
+        state.relevel(&self.layout);
         shared.tell_usage(self, &mut state);
         Ok(())
     }
+}
+
+/// Makes the levels above a mailbox, durably.
+fn make_above(disk: &Disk, layout: &facteur_sdbox::Layout, name: &MailboxName) -> io::Result<()> {
+    let Some(parent) = name.parent() else {
+        return Ok(());
+    };
+    let mut path = layout.root();
+    for level in parent.levels() {
+        path.push(facteur_sdbox::encode_mutf7(level));
+        make_dir(disk, &path)?;
+    }
+    sync_above(disk, layout.home(), &path)
+}
+
+/// Renames folders, durably. When that fails, those that were renamed get their old names again; the
+/// second result says whether they have.
+fn rename_all(
+    disk: &Disk,
+    renames: &[(PathBuf, PathBuf)],
+) -> Result<(), (io::Error, io::Result<()>)> {
+    let mut done = 0;
+    let renamed = renames.iter().try_for_each(|(old, new)| {
+        disk.rename_new(old, new)?;
+        done += 1;
+        Ok(())
+    });
+    let dirs: BTreeSet<&Path> = renames
+        .iter()
+        .flat_map(|(old, new)| [old.parent(), new.parent()])
+        .flatten()
+        .collect();
+    let synced = renamed.and_then(|()| dirs.iter().try_for_each(|dir| disk.sync_dir(dir)));
+    synced.map_err(|error| {
+        let back = renames.get(..done).unwrap_or_default().iter().rev();
+        let mut back = back.map(|(old, new)| disk.rename_new(new, old));
+        (error, back.try_for_each(|renamed| renamed))
+    })
 }
 
 /// The new name of `from` and of everything below it.

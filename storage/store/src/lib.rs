@@ -1,7 +1,7 @@
 //! What callers see of the mail store: accounts, mailboxes, and `commit`.
 //!
 //! Synchronous: every call may block on a disk; async callers go through the runtime's bridge.
-//! The formats on disk are `facteur-sdbox`'s, the index `facteur-index`'s.
+//! The formats on disk are `facteur-sdbox`'s and `facteur-maildir`'s, the index `facteur-index`'s.
 
 mod account;
 mod adopt;
@@ -17,11 +17,13 @@ mod export;
 mod expunge;
 mod flags;
 mod folders;
+mod format;
 mod headers;
 mod keywords;
 mod load;
 mod log;
 mod mailbox;
+mod maildir;
 mod maintenance;
 mod move_messages;
 mod owner;

@@ -8,14 +8,17 @@ use std::{
 };
 
 use facteur_disk::{Disk, EntryKind};
+use facteur_format::{Identity, Subscriptions};
 use facteur_index::{Index, IndexError, MailboxRow};
-use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
-use facteur_sdbox::{Identity, Layout, Subscriptions};
+use facteur_model::{
+    AccountSpec, Guid, InternalDate, MailFormat, MailboxName, ModSeq, UidValidity,
+};
 
 use crate::{
-    StoreError, adopt, folders,
+    StoreError, adopt,
+    format::Layout,
     log::Log,
-    maintenance,
+    maildir, maintenance,
     owner::{FORGOTTEN, Folder, Owner, START, State, UID_VALIDITY},
     reconcile, replay,
     shared::Shared,
@@ -32,15 +35,12 @@ pub(crate) fn account(
     spec: &AccountSpec,
     settled: bool,
 ) -> Result<Owner, StoreError> {
-    if spec.format != facteur_model::MailFormat::Sdbox {
-        return Err(StoreError::Cannot("this mail format is not supported"));
-    }
     shared.disk.create_dir_all_durably(&spec.home)?;
     shared.touches(&spec.home)?;
     match attempt(shared, spec, settled) {
         Err(StoreError::Index(cause)) => {
             tracing::warn!(account = %spec.id, cause, "index is damaged: rebuilding it from the messages; flags that it cannot give any more are lost");
-            maintenance::mend(&shared.disk, &Layout::new(&spec.home))?;
+            maintenance::mend(&shared.disk, &Layout::of(spec))?;
             attempt(shared, spec, true)
         }
         result => result,
@@ -49,8 +49,9 @@ pub(crate) fn account(
 
 fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, StoreError> {
     let disk = &shared.disk;
-    let layout = Layout::new(&spec.home);
-    let mut index = Index::open(disk, &index_path(&layout))?;
+    let layout = Layout::of(spec);
+    layout.refuse_other(disk)?;
+    let mut index = Index::open(disk, &index_path(layout.home()))?;
     let left = left(&index, &shared.log)?;
     let start = Start::of(&index, shared)?;
     let going = shared.log.going(layout.home());
@@ -65,7 +66,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         subscriptions: Subscriptions::read(disk, &layout)?,
         // Who wrote them may have been killed before they were durable.
         subscriptions_unsynced: start.unclean,
-        uid_validity: last_uid_validity(&index)?,
+        uid_validity: last_uid_validity(&index)?.max(layout.last_uid_validity(disk)?),
         script: None,
         told: None,
         pending: VecDeque::new(),
@@ -75,18 +76,27 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     for (name, folder) in &mut state.folders {
         let image = adopted.get(name);
         let look = left == Left::Elsewhere || new.contains(name) || image.is_some();
+        let layout = match &layout {
+            Layout::Sdbox(layout) => layout,
+            Layout::Maildir(layout) => {
+                maildir::open(shared, layout, &mut index, folder, (tidy, look), &going)?;
+                continue;
+            }
+        };
         if tidy || look {
             remove_temporary(disk, &layout.mails(name), &going)?;
             remove_temporary_files(disk, &layout.folder(name), &going)?;
         }
         if look {
-            reconcile::folder(disk, &layout, &mut index, name, folder, &going)?;
+            reconcile::folder(disk, layout, &mut index, name, folder, &going)?;
             if let Some(image) = image {
                 adopt::take_over(&mut index, spec, folder, image)?;
             }
         }
     }
-    adopt::confirm(disk, &layout, &mut index, &mut state, &adopted)?;
+    if let Layout::Sdbox(layout) = &layout {
+        adopt::confirm(disk, layout, &mut index, &mut state, &adopted)?;
+    }
     if left == Left::Elsewhere {
         // All that is there is known now.
         index.transaction(|t| t.set_fact(SESSION, "clean"))?;
@@ -222,7 +232,10 @@ fn temporary(
     };
     let temporary = entries
         .into_iter()
-        .filter(|entry| entry.name.to_str().is_some_and(Layout::is_temporary))
+        .filter(|entry| {
+            let name = entry.name.to_str();
+            name.is_some_and(facteur_sdbox::Layout::is_temporary)
+        })
         .map(|entry| (dir.join(&entry.name), entry.kind));
     // What waits for a checkpoint may still be needed.
     Ok(temporary
@@ -255,22 +268,28 @@ fn read_folders(
             continue;
         }
         shared.touches(&layout.mails(&folder.name))?;
-        match Identity::read(disk, layout, &folder.name)? {
-            Some(identity) => {
+        match layout.identify(disk, &folder.name)? {
+            Some(mut identity) => {
                 state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
-                state
-                    .folders
-                    .insert(folder.name.clone(), unjoined(folder.name, identity));
+                let taken = |other: &Folder| other.identity.guid == identity.guid;
+                if layout.format() == MailFormat::Maildir && state.folders.values().any(taken) {
+                    // Who copied a folder copied its GUID.
+                    identity.guid = Guid::random()?;
+                }
+                let made = unjoined(folder.name.clone(), identity, layout);
+                state.folders.insert(folder.name, made);
             }
             None => nameless.push(folder.name),
         }
     }
     let mut adopted = adopt::Images::new();
     for name in nameless {
-        if let Some(image) = adopt::image(disk, layout, spec, index, &name)? {
+        if let Layout::Sdbox(sdbox) = layout
+            && let Some(image) = adopt::image(disk, sdbox, spec, index, &name)?
+        {
             let identity = adopt::identity(&image, state)?;
             state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
-            let mut folder = unjoined(name.clone(), identity);
+            let mut folder = unjoined(name.clone(), identity, layout);
             folder.row.highest_modseq = image.highest_modseq;
             state.folders.insert(name.clone(), folder);
             adopted.insert(name, image);
@@ -279,16 +298,19 @@ fn read_folders(
         let identity = Identity::new(next_uid_validity(state), Guid::random()?);
         tracing::warn!(account = %spec.id, mailbox = %name, "uidvalidity file is missing or damaged: the mailbox gets a new UIDVALIDITY");
         identity.write(disk, layout, &name)?;
-        state.folders.insert(name.clone(), unjoined(name, identity));
+        layout.note_uid_validity(disk, identity.uid_validity)?;
+        let made = unjoined(name.clone(), identity, layout);
+        state.folders.insert(name, made);
     }
+    state.relevel(layout);
     Ok(adopted)
 }
 
 /// A folder whose row in the index is not known yet.
-fn unjoined(name: MailboxName, identity: Identity) -> Folder {
+fn unjoined(name: MailboxName, identity: Identity, layout: &Layout) -> Folder {
     let row = replay::new_row(&identity);
     Folder {
-        core: Core::new(name, identity.uid_validity),
+        core: Core::new(name, identity.uid_validity, layout.format()),
         row,
         shown: row,
         identity,
@@ -362,9 +384,13 @@ fn make_auto_folders(
     }
     let mut subscribed = false;
     for (name, subscribe) in wanted {
+        if layout.check(name).is_err() {
+            tracing::warn!(home = %layout.home().display(), mailbox = %name, "mailbox is not made: a Maildir has none of this name");
+            continue;
+        }
         let identity = Identity::new(next_uid_validity(state), Guid::random()?);
-        folders::make(&shared.disk, layout, name, &identity, false)?;
-        state.note_made(name, unjoined(name.clone(), identity));
+        layout.make(&shared.disk, name, &identity, false)?;
+        state.note_made(name, unjoined(name.clone(), identity, layout));
         subscribed |= subscribe && state.subscriptions.set(name, true);
     }
     if subscribed {
@@ -375,6 +401,6 @@ fn make_auto_folders(
 }
 
 /// A new mailbox's folder, joined with a new row of the index.
-pub(crate) fn new_folder(name: &MailboxName, identity: Identity) -> Folder {
-    unjoined(name.clone(), identity)
+pub(crate) fn new_folder(name: &MailboxName, identity: Identity, layout: &Layout) -> Folder {
+    unjoined(name.clone(), identity, layout)
 }

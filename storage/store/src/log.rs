@@ -93,6 +93,11 @@ impl Log {
         Ok(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// As [`Self::enter`], whether there is room or not: for what a checkpoint does.
+    pub(crate) fn enter_at_once(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wait_for_room(&self) -> Result<(), StoreError> {
         let until = Instant::now() + PATIENCE;
         let mut since = self.since();

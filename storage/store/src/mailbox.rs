@@ -2,14 +2,14 @@
 
 use std::{io, sync::Arc};
 
-use facteur_disk::DiskFile;
-use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
-use facteur_sdbox::Layout;
+use facteur_model::{
+    FlagOperation, Flags, Guid, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity,
+};
 
 use crate::{
     Snapshot, StoreError, Subscription, checkpoint, copy, expunge, flags, move_messages,
     owner::Owner,
-    read::{self, MessageReader, Opened, Readers},
+    read::{self, MessageReader, OpenFile, Opened, Readers},
     shared::Shared,
     view::View,
 };
@@ -192,8 +192,8 @@ impl Mailbox {
     /// # Errors
     /// [`StoreError::Gone`] when it was expunged meanwhile.
     pub fn read(&self, uid: Uid) -> Result<MessageReader, StoreError> {
-        let (file, size) = self.open_file(uid)?;
-        self.reader(file, size)
+        let opened = self.open_file(uid)?;
+        self.reader(opened)
     }
 
     /// Opens messages in turn; the disk is asked for the first `octets` of those that come next
@@ -202,34 +202,61 @@ impl Mailbox {
         Readers::new(self, uids, octets)
     }
 
-    pub(crate) fn reader(&self, file: DiskFile, size: u64) -> Result<MessageReader, StoreError> {
-        read::reader(&self.shared.disk, file, size, &self.shared.staging)
+    pub(crate) fn reader(&self, opened: OpenFile) -> Result<MessageReader, StoreError> {
+        read::reader(&self.shared.disk, opened, &self.shared.staging)
+    }
+
+    /// Takes in what other programs did to the mailbox, where the format lets them: sessions that have
+    /// it open see it. It is done without being asked for about once a second.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked through.
+    pub fn notice(&self) -> Result<(), StoreError> {
+        self.owner.notice(&self.shared, &self.view.core)
     }
 
     /// Opens a message's file.
     pub(crate) fn open_file(&self, uid: Uid) -> Opened {
-        let snapshot = self.snapshot();
-        let message = snapshot.by_uid(uid).ok_or(StoreError::Gone)?;
-        let open = |name: &MailboxName| {
-            let path = self.owner.layout.mails(name).join(Layout::file_name(uid));
-            self.shared.disk.open(&path)
-        };
-        let name = self.name();
-        let file = match open(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Expunged meanwhile, or the mailbox was renamed between the name and the file.
-                let renamed = {
-                    let _state = self.owner.lock()?;
-                    self.name()
-                };
-                if renamed == name {
-                    return Err(StoreError::Gone);
-                }
-                open(&renamed)
+        let (owner, core) = (&self.owner, &self.view.core);
+        let open = || {
+            let located = owner.locate(core, uid).ok_or(StoreError::Gone)?;
+            match self.shared.disk.open(&located.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Gone),
+                file => Ok((file?, located.plain_size())),
             }
-            result => result,
         };
-        Ok((file?, message.size))
+        let open_again = || {
+            let name = self.name();
+            match open() {
+                Err(StoreError::Gone) => {
+                    // Expunged meanwhile, or the mailbox was renamed between the name and the file.
+                    let renamed = {
+                        let _state = owner.lock()?;
+                        self.name() != name
+                    };
+                    match renamed {
+                        true => open(),
+                        false => Err(StoreError::Gone),
+                    }
+                }
+                result => result,
+            }
+        };
+        let snapshot = self.snapshot();
+        let size = snapshot.by_uid(uid).ok_or(StoreError::Gone)?.size;
+        let (file, plain_size) = owner.notice_if_gone(&self.shared, core, open_again)?;
+        Ok(OpenFile {
+            file,
+            size,
+            format: owner.layout.format(),
+            plain_size,
+        })
+    }
+
+    /// A message's GUID, where `dovecot-uidlist` or its name says it.
+    pub(crate) fn guid_in_maildir(&self, uid: Uid) -> Result<Guid, StoreError> {
+        let located = self.owner.locate(&self.view.core, uid);
+        located.map(|file| file.guid).ok_or(StoreError::Gone)
     }
 
     pub(crate) fn row_id(&self) -> Result<u32, StoreError> {

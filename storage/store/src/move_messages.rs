@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use facteur_model::{MailboxName, ModSeq, UidSet};
-use facteur_sdbox::Layout;
 
 use crate::{
     CopyOutcome, MessageState, StoreError,
@@ -57,6 +56,17 @@ pub(crate) fn run(
     uids: &UidSet,
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
+    let core = Arc::clone(&owner.lock()?.folder(from)?.core);
+    owner.notice_if_gone(shared, &core, || attempt(owner, shared, from, uids, to))
+}
+
+fn attempt(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    from: &MailboxName,
+    uids: &UidSet,
+    to: &MailboxName,
+) -> Result<CopyOutcome, StoreError> {
     let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
     let mut state = owner.lock_settled(shared, &mut wakes)?;
@@ -75,7 +85,11 @@ pub(crate) fn run(
         false => shared.admit(&spec, to, state.usage(&spec.quota), usage_of(&moved))?,
     };
     let transfer = Transfer::plan(owner, shared, &mut state, from, to, &moved)?;
-    let links = transfer.link(owner, shared, from, to)?;
+    let (here, there) = (
+        Arc::clone(&state.folder(from)?.core),
+        Arc::clone(&state.folder(to)?.core),
+    );
+    let mut links = transfer.link(owner, shared, &here, &there)?;
     // Messages moved to where they are get new UIDs there, and go as the old ones.
     let mut source = match from == to {
         true => transfer.row,
@@ -89,19 +103,19 @@ pub(crate) fn run(
     let last = source.uid_next.saturating_sub(1);
     owner.reserve(shared, folder, last, source.highest_modseq.value())?;
     let gone: UidSet = moved.iter().map(|message| message.uid).collect();
-    let mut changes = transfer.changes(&source);
+    let mut changes = transfer.changes(&source, &links);
     changes.push(Change::expunge(&source, &gone, source.highest_modseq));
     changes.push(Change::numbers(&source));
     let (ticket, rows) = owner.append(shared, changes)?;
-    let added = transfer.show(state.folder_mut(to)?);
+    let added = transfer.show(state.folder_mut(to)?, &mut links);
     let folder = state.folder_mut(from)?;
     folder.row = source;
     let left = Show {
         gone: gone.clone(),
         ..Show::new(&folder.core, source)
     };
-    let dir = owner.layout.mails(from);
-    let unlinks = gone.iter().map(|uid| dir.join(Layout::file_name(uid)));
+    let unlinks = gone.iter().filter_map(|uid| owner.locate(&here, uid));
+    let unlinks = unlinks.map(|located| located.path);
     state.pending.push_back(Pending {
         ticket,
         files: links.take(),

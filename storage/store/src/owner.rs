@@ -13,14 +13,16 @@ use std::{
     },
 };
 
+use facteur_format::{Identity, Subscriptions};
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow, Transaction};
 use facteur_journal::Ticket;
 use facteur_model::{AccountId, AccountSpec, Flag, MailboxName, Usage};
-use facteur_sdbox::{Identity, Layout, Subscriptions};
 
 use crate::{
     KeywordSetId, MessageState, StoreError,
+    format::Layout,
     keywords::KeywordTable,
+    maildir,
     pending::Pending,
     record::Change,
     shared::Shared,
@@ -213,9 +215,18 @@ impl Owner {
     /// then its sessions are sent away and its index is closed.
     pub(crate) fn retire(self: &Arc<Self>, shared: &Shared) {
         let mut wakes = Wakes::default();
+        let named = self.write_names(shared);
         if let Ok(state) = self.lock_settled(shared, &mut wakes) {
-            if let Err(error) = self.write_rows(shared) {
+            let written = named.and_then(|()| self.write_rows(shared));
+            if let Err(error) = &written {
                 tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
+            }
+            let cores = state.folders.values().map(|folder| &folder.core);
+            if written.is_err()
+                || cores
+                    .filter_map(|core| core.maildir())
+                    .any(maildir::Folder::has_work)
+            {
                 shared.log.unsettled(&self.id);
             }
             self.broken.store(true, Ordering::Release);
@@ -236,7 +247,7 @@ impl Owner {
             return Err(reopened());
         }
         if slot.handle.is_none() {
-            slot.open(&shared.disk, &self.layout)
+            slot.open(&shared.disk, self.layout.home())
                 .map_err(|error| self.fail(shared, error))?;
             shared.handles.opened(self);
         }
@@ -267,7 +278,7 @@ impl Owner {
             return Err(reopened());
         }
         if slot.handle.is_none() {
-            slot.open(&shared.disk, &self.layout)
+            slot.open(&shared.disk, self.layout.home())
                 .map_err(|error| self.fail(shared, error))?;
             shared.handles.opened(self);
         }
@@ -352,6 +363,7 @@ impl Owner {
 
     /// Writes the rows that wait, and that nothing is missing.
     pub(crate) fn mark_clean(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
+        self.write_names(shared)?;
         {
             let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
             if !slot.marked && !slot.has_rows() {
@@ -388,7 +400,11 @@ impl Owner {
         raised.write(&shared.disk, &self.layout, &name)?;
         if held.modseq_ceiling == 1 {
             // The first number ever: the folder itself may not be durable yet.
-            crate::folders::sync_above(&shared.disk, &self.layout, &self.layout.folder(&name))?;
+            crate::folders::sync_above(
+                &shared.disk,
+                self.layout.home(),
+                &self.layout.folder(&name),
+            )?;
         }
         folder.identity = raised;
         Ok(())

@@ -13,6 +13,7 @@ use facteur_model::UidSet;
 use crate::{
     MessageState, StoreError,
     keywords::KeywordTable,
+    maildir::Named,
     owner::{Owner, State},
     record::{AccountRecord, Change, Record},
     shared::Shared,
@@ -40,6 +41,10 @@ pub(crate) struct Show {
     pub(crate) added: Vec<MessageState>,
     pub(crate) changed: Vec<MessageState>,
     pub(crate) gone: UidSet,
+    /// Files that messages get, in a Maildir.
+    pub(crate) named: Vec<Named>,
+    /// Whether the names of those that changed are to say so.
+    pub(crate) renames: bool,
 }
 
 impl Show {
@@ -52,6 +57,8 @@ impl Show {
             added: Vec::new(),
             changed: Vec::new(),
             gone: UidSet::new(),
+            named: Vec::new(),
+            renames: false,
         }
     }
 }
@@ -67,6 +74,7 @@ impl Owner {
         record.accounts.push(AccountRecord {
             account: self.id.as_str().to_owned(),
             home: self.layout.home().to_owned(),
+            format: self.layout.format(),
             changes,
         });
         let ticket = shared.log.append(&record, &[])?;
@@ -133,6 +141,13 @@ impl Owner {
                 recent_from,
                 ..show.row
             };
+            if let Some(maildir) = show.core.maildir() {
+                let renamed = match show.renames {
+                    true => &show.changed[..],
+                    false => &[],
+                };
+                maildir.lock().shown(&show.named, renamed, &show.gone);
+            }
             let Some(view) = show.core.view() else {
                 continue;
             };

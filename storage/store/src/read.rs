@@ -8,7 +8,7 @@ use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 use facteur_compression::Decompressor;
 use facteur_disk::{Disk, DiskFile};
 use facteur_message::{Limits, Scanned, Scanner};
-use facteur_model::Uid;
+use facteur_model::{MailFormat, Uid};
 use facteur_sdbox::{CrlfLines, MessageFile, Metadata};
 
 use self::form::{Form, Stored};
@@ -18,21 +18,25 @@ use crate::{Mailbox, StoreError};
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads a message's file for a client. `size` is its RFC822.SIZE.
+/// Reads a message's file for a client.
 pub(crate) fn reader(
     disk: &Disk,
-    file: DiskFile,
-    size: u64,
+    opened: OpenFile,
     staging: &Arc<PathBuf>,
 ) -> Result<MessageReader, StoreError> {
-    let message = MessageFile::new(file)?;
-    let form = Form::of(&message, size)?;
-    let MessageFile {
-        file,
-        offset,
-        stored_size,
-        ..
-    } = message;
+    let OpenFile { file, size, .. } = opened;
+    let (file, offset, stored_size, form) = match opened.format {
+        MailFormat::Sdbox => {
+            let message = MessageFile::new(file)?;
+            let form = Form::of(&message, size)?;
+            (message.file, message.offset, message.stored_size, form)
+        }
+        MailFormat::Maildir => {
+            let message = facteur_maildir::MessageFile::new(file)?;
+            let form = Form::in_maildir(&message, opened.plain_size)?;
+            (message.file, 0, message.stored_size, form)
+        }
+    };
     if form == Form::Plain && stored_size == size {
         return Ok(MessageReader::of_file(file.into_file(), offset, size));
     }
@@ -52,8 +56,19 @@ pub(crate) fn reader(
 /// Files opened ahead of the one that is read.
 const AHEAD: usize = 32;
 
-/// A file opened ahead, and its message's size.
-pub(crate) type Opened = Result<(DiskFile, u64), StoreError>;
+/// A message's open file.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: DiskFile,
+    /// RFC822.SIZE.
+    pub(crate) size: u64,
+    pub(crate) format: MailFormat,
+    /// Its size when not compressed, as a Maildir's name says it.
+    pub(crate) plain_size: Option<u64>,
+}
+
+/// A file opened ahead.
+pub(crate) type Opened = Result<OpenFile, StoreError>;
 
 /// Messages opened in turn: the disk fetches those that come next while one is read.
 #[derive(Debug)]
@@ -77,8 +92,8 @@ impl<'m, I: Iterator<Item = Uid>> Readers<'m, I> {
 
     fn open(&mut self, uid: Uid) -> (Uid, Opened) {
         let opened = self.mailbox.open_file(uid);
-        if let Ok((file, size)) = &opened {
-            file.will_need(self.octets.min(*size));
+        if let Ok(opened) = &opened {
+            opened.file.will_need(self.octets.min(opened.size));
         }
         (uid, opened)
     }
@@ -95,7 +110,7 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
             self.ahead.push_back(opened);
         }
         let (uid, opened) = self.ahead.pop_front()?;
-        let reader = opened.and_then(|(file, size)| self.mailbox.reader(file, size));
+        let reader = opened.and_then(|opened| self.mailbox.reader(opened));
         Some((uid, reader))
     }
 }
@@ -103,18 +118,26 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
 /// What the wire needs of a message in its file; of one whose compressed octets are damaged, what
 /// the octets before tell.
 pub(crate) fn scan_stored(file: &MessageFile, metadata: &Metadata) -> Result<Scanned, StoreError> {
+    scan(Form::by(file, metadata), Stored::of(file))
+}
+
+/// The same of a file of a Maildir, whose name says this plain size.
+pub(crate) fn scan_maildir(
+    file: &facteur_maildir::MessageFile,
+    plain_size: Option<u64>,
+) -> Result<Scanned, StoreError> {
+    let stored = Stored::new(&file.file, 0, file.stored_size);
+    scan(Form::in_maildir(file, plain_size), stored)
+}
+
+fn scan(form: io::Result<Form>, mut stored: Stored<&DiskFile>) -> Result<Scanned, StoreError> {
     let mut scanner = Scanner::new(Limits::default());
-    let scanned = Form::by(file, metadata)
-        .map_err(StoreError::from)
-        .and_then(|form| {
-            let mut stored = Stored::of(file);
-            match form {
-                Form::Plain => push_all(&mut scanner, &mut stored),
-                Form::Compressed(method, plain) => {
-                    push_all(&mut scanner, &mut Decompressor::new(method, stored, plain)?)
-                }
-            }
-        });
+    let scanned = form.map_err(StoreError::from).and_then(|form| match form {
+        Form::Plain => push_all(&mut scanner, &mut stored),
+        Form::Compressed(method, plain) => {
+            push_all(&mut scanner, &mut Decompressor::new(method, stored, plain)?)
+        }
+    });
     match scanned {
         Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
             tracing::error!(%error, "message is damaged");

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use facteur_index::{MailboxRow, MessageRow};
-use facteur_model::{Flags, Guid, InternalDate, ModSeq, Uid, UidSet, UidValidity};
+use facteur_model::{Flags, Guid, InternalDate, MailFormat, ModSeq, Uid, UidSet, UidValidity};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -25,6 +25,8 @@ pub(crate) struct Record {
 pub(crate) struct AccountRecord {
     pub(crate) account: String,
     pub(crate) home: PathBuf,
+    #[serde(with = "mail_format")]
+    pub(crate) format: MailFormat,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -56,8 +58,10 @@ pub(crate) enum Content {
         prefix: Vec<u8>,
         body: u32,
     },
-    /// In the file of this temporary name beside the final one, durably.
+    /// In the file of this temporary name, where the format has those, durably.
     File { name: String },
+    /// In a file that another program made.
+    There,
 }
 
 /// A mailbox, by what it is known by for ever.
@@ -90,12 +94,16 @@ pub(crate) enum Change {
         from: MailboxId,
         to: MailboxId,
         pairs: Vec<(u32, Message)>,
+        /// What their files are called, in a Maildir.
+        names: Vec<CopyName>,
     },
     /// Messages go.
     Expunge {
         mailbox: MailboxId,
         ranges: Vec<(u32, u32)>,
         modseq: u64,
+        /// Whether their files go too; those that another program removed are gone.
+        files_go: bool,
     },
     /// A mailbox's numbers and counts after what comes before.
     Numbers {
@@ -115,12 +123,25 @@ pub(crate) struct Added {
     pub(crate) delivery: Guid,
     pub(crate) noted_at: i64,
     pub(crate) content: Content,
+    /// What stays of its file's name, in a Maildir.
+    #[serde(with = "serde_bytes")]
+    pub(crate) base: Vec<u8>,
     #[serde(with = "serde_bytes")]
     pub(crate) envelope: Vec<u8>,
     #[serde(with = "serde_bytes")]
     pub(crate) body_structure: Vec<u8>,
     #[serde(with = "serde_bytes")]
     pub(crate) body: Vec<u8>,
+}
+
+/// What a copy's file is called in a Maildir.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CopyName {
+    /// What stays of it.
+    #[serde(with = "serde_bytes")]
+    pub(crate) base: Vec<u8>,
+    /// The message's GUID, which the original's name gave it.
+    pub(crate) guid: Option<Guid>,
 }
 
 /// A message's state.
@@ -232,6 +253,7 @@ impl Change {
                 .map(|(low, high)| (low.value(), high.value()))
                 .collect(),
             modseq: modseq.value(),
+            files_go: true,
         }
     }
 
@@ -245,6 +267,32 @@ impl Change {
             | Self::Numbers { mailbox, .. } => vec![mailbox],
             Self::Copy { from, to, .. } => vec![from, to],
             Self::Remember { .. } => Vec::new(),
+        }
+    }
+}
+
+/// A format as a number.
+mod mail_format {
+    use facteur_model::MailFormat;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        format: &MailFormat,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(match format {
+            MailFormat::Sdbox => 0,
+            MailFormat::Maildir => 1,
+        })
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<MailFormat, D::Error> {
+        match u8::deserialize(deserializer)? {
+            0 => Ok(MailFormat::Sdbox),
+            1 => Ok(MailFormat::Maildir),
+            _ => Err(D::Error::custom("unknown mail format")),
         }
     }
 }

@@ -12,10 +12,11 @@ use std::{
 };
 
 use facteur_disk::{Disk, EntryKind};
+use facteur_format::Identity;
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_journal::Lsn;
 use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid};
-use facteur_sdbox::{Identity, Layout, MessageFile, Metadata, NewMessage, Source};
+use facteur_sdbox::{Layout as Sdbox, MessageFile, Metadata, NewMessage, Source};
 use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
 
 use crate::{
@@ -23,7 +24,9 @@ use crate::{
     compress::Compression,
     copy,
     folders::{graves, mails_in},
+    format::Layout,
     log::Log,
+    maildir::{self, Redo},
     maintenance,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
     slot::{self, INCOMPLETE, SESSION, index_path},
@@ -87,6 +90,9 @@ struct Home {
     mailboxes: HashMap<Guid, (PathBuf, Option<u32>)>,
     inbox: PathBuf,
     marked: bool,
+    account: AccountId,
+    /// Its folders, in a Maildir.
+    maildir: Option<Redo>,
 }
 
 impl<'a> Replay<'a> {
@@ -119,7 +125,8 @@ impl<'a> Replay<'a> {
             if !scope.has(&id) || self.unsettled.contains(&id) {
                 continue;
             }
-            let done = self.account(lsn, &account.home, account.changes, &bodies);
+            let layout = Layout::new(account.format, &account.home);
+            let done = self.account(lsn, (&id, &layout), account.changes, &bodies);
             if let Err(error) = done {
                 tracing::error!(account = %id, %error, "changes of the journal cannot be brought into the account; they are kept");
                 self.homes.remove(&account.home);
@@ -140,15 +147,16 @@ impl<'a> Replay<'a> {
     fn account(
         &mut self,
         lsn: Lsn,
-        path: &Path,
+        (account, layout): (&AccountId, &Layout),
         mut changes: Vec<Change>,
         bodies: &[&[u8]],
     ) -> Result<(), StoreError> {
+        let path = layout.home();
         if !self.homes.contains_key(path) {
             if self.homes.len() >= OPEN {
-                self.homes.clear();
+                self.finish();
             }
-            let home = Home::open(self.disk, self.log, path, self.how.incomplete)?;
+            let home = Home::open(self.disk, self.log, account, layout, self.how.incomplete)?;
             self.touched.insert(path.to_owned());
             let mails = home.mailboxes.values().map(|(mails, _)| mails.clone());
             self.touched.extend(mails);
@@ -158,13 +166,12 @@ impl<'a> Replay<'a> {
             return Ok(());
         };
         for change in &changes {
-            home.files(
-                self.disk,
-                change,
-                bodies,
-                self.how.rewrite,
-                &mut self.unlinks,
-            )?;
+            let unlinks = &mut self.unlinks;
+            if let Some(maildir) = &mut home.maildir {
+                maildir.change(self.disk, change, bodies, self.how.rewrite, unlinks)?;
+                continue;
+            }
+            home.files(self.disk, change, bodies, self.how.rewrite, unlinks)?;
         }
         if home.applied.is_some_and(|applied| lsn <= applied) {
             return Ok(());
@@ -177,14 +184,41 @@ impl<'a> Replay<'a> {
     }
 }
 
+impl Replay<'_> {
+    /// Ends what is done of the accounts at hand.
+    pub(crate) fn finish(&mut self) {
+        for (_, home) in self.homes.drain() {
+            let Home {
+                index,
+                account,
+                maildir: Some(mut maildir),
+                ..
+            } = home
+            else {
+                continue;
+            };
+            if let Err(error) = maildir.finish(self.disk, &index) {
+                tracing::error!(%account, %error, "names of messages cannot be made to say their flags; the journal keeps them");
+                self.unsettled.insert(account);
+            }
+        }
+    }
+}
+
 impl Home {
-    fn open(disk: &Disk, log: &Log, home: &Path, incomplete: bool) -> Result<Self, StoreError> {
+    fn open(
+        disk: &Disk,
+        log: &Log,
+        account: &AccountId,
+        layout: &Layout,
+        incomplete: bool,
+    ) -> Result<Self, StoreError> {
+        let home = layout.home();
         if !disk.is_dir(home)? {
             // It may be on a disk that is not mounted now.
             return Err(io::Error::new(io::ErrorKind::NotFound, "the mail home is missing").into());
         }
-        let layout = Layout::new(home);
-        let path = index_path(&layout);
+        let path = index_path(home);
         let missing = disk.kind(&path)?.is_none();
         let opened = Index::open(disk, &path).and_then(|index| {
             let rows = index.mailboxes()?;
@@ -194,7 +228,7 @@ impl Home {
             Ok((index, rows)) => (index, rows, missing),
             Err(IndexError::Damaged(cause)) => {
                 tracing::warn!(home = %home.display(), cause, "index is damaged: rebuilding it from the messages; their flags are lost but for those in the journal");
-                maintenance::mend(disk, &layout)?;
+                maintenance::mend(disk, layout)?;
                 let index = Index::open(disk, &path)?;
                 let rows = index.mailboxes()?;
                 (index, rows, true)
@@ -212,20 +246,38 @@ impl Home {
             false => slot::applied(&index, log)?,
         };
         let mut mailboxes = HashMap::new();
-        for (guid, grave) in graves(disk, &layout)? {
-            let mails = mails_in(disk, &layout, grave)?;
+        let mut maildir = match layout {
+            Layout::Sdbox(_) => None,
+            Layout::Maildir(layout) => {
+                let inbox = layout.folder(&MailboxName::inbox());
+                Some(Redo::new(inbox, &maildir::host(disk)))
+            }
+        };
+        for (guid, grave) in graves(disk, layout)? {
+            let mails = mails_in(disk, layout, grave)?;
+            if let Some(maildir) = &mut maildir {
+                maildir.add_folder(guid, mails.clone(), None);
+            }
             mailboxes.insert(guid, (mails, None));
         }
         let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
         for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
-            let Some(identity) = Identity::read(disk, &layout, &folder.name)? else {
+            let Some(identity) = layout.identify(disk, &folder.name)? else {
                 continue;
             };
             let row = match known.get(&identity.guid) {
                 Some(row) => row.id,
                 None => index.transaction(|t| t.add_mailbox(&new_row(&identity)))?,
             };
-            mailboxes.insert(identity.guid, (layout.mails(&folder.name), Some(row)));
+            let mails = layout.mails(&folder.name);
+            if let Some(maildir) = &mut maildir {
+                let row = MailboxRow {
+                    id: row,
+                    ..new_row(&identity)
+                };
+                maildir.add_folder(identity.guid, mails.clone(), Some(row));
+            }
+            mailboxes.insert(identity.guid, (mails, Some(row)));
         }
         Ok(Self {
             index,
@@ -233,6 +285,8 @@ impl Home {
             mailboxes,
             inbox: layout.mails(&MailboxName::inbox()),
             marked: fresh,
+            account: account.clone(),
+            maildir,
         })
     }
 
@@ -267,13 +321,15 @@ impl Home {
     ) -> Result<(), StoreError> {
         match change {
             Change::Add(added) => self.add(disk, added, bodies, rewrite),
-            Change::Copy { from, to, pairs } => self.copy(disk, *from, *to, pairs, rewrite),
+            Change::Copy {
+                from, to, pairs, ..
+            } => self.copy(disk, *from, *to, pairs, rewrite),
             Change::Expunge {
                 mailbox, ranges, ..
             } => {
                 if let Some((dir, _)) = self.mailboxes.get(&mailbox.guid) {
                     let gone = uid_set(ranges);
-                    unlinks.extend(gone.iter().map(|uid| dir.join(Layout::file_name(uid))));
+                    unlinks.extend(gone.iter().map(|uid| dir.join(Sdbox::file_name(uid))));
                 }
                 Ok(())
             }
@@ -297,7 +353,7 @@ impl Home {
         let Some(row) = added.message.row() else {
             return Ok(());
         };
-        let path = dir.join(Layout::file_name(row.uid));
+        let path = dir.join(Sdbox::file_name(row.uid));
         let there = keep_foreign(disk, &path, added.guid)?;
         match &added.content {
             Content::Inline { prefix, body } => {
@@ -310,6 +366,8 @@ impl Home {
                 write(disk, dir, &path, added, row.internal_date, &[prefix, body])
             }
             Content::File { .. } if there => Ok(()),
+            // In this format nobody else makes any.
+            Content::There => Ok(()),
             Content::File { name } => {
                 for from in [dir, &self.inbox] {
                     match disk.rename(&from.join(name), &path) {
@@ -341,12 +399,12 @@ impl Home {
             let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
                 continue;
             };
-            let path = to.join(Layout::file_name(there.uid));
+            let path = to.join(Sdbox::file_name(there.uid));
             if !rewrite && disk.kind(&path)?.is_some() {
                 continue;
             }
             let temporary = Disk::temporary_path(to);
-            match copy::link(disk, &from.join(Layout::file_name(here)), &temporary) {
+            match copy::link(disk, &from.join(Sdbox::file_name(here)), &temporary) {
                 Ok(()) => disk.rename(&temporary, &path)?,
                 // The checkpoint that took the original away has made the copy durable.
                 Err(StoreError::Gone) => {}
@@ -454,6 +512,7 @@ fn redo_spool(
                     spool.stage(&entry, &mut body, false)?.install()
                 }
                 Content::File { .. } if there => Ok(()),
+                Content::There => Ok(()),
                 Content::File { name } => match spool.staged_as(id, name) {
                     Some(staged) => staged.install(),
                     None => Ok(()),

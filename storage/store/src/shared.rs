@@ -13,6 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use facteur_disk::{Disk, Lock};
+use facteur_maildir::BaseNames;
 use facteur_model::{AccountId, AccountSpec};
 use facteur_spool::{Entry, Spool};
 
@@ -21,6 +22,7 @@ use crate::{
     compress::Compression,
     load,
     log::Log,
+    maildir,
     owner::Owner,
     replay::{How, Replay, Scope},
     start::Run,
@@ -52,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
     pub(crate) gate: ArcSwapOption<Gate>,
     pub(crate) compression: Compression,
+    /// Names of new files in Maildirs.
+    pub(crate) names: BaseNames,
+    pub(crate) watch: maildir::Watch,
     accounts: Mutex<HashMap<AccountId, Slot>>,
     /// Accounts that nobody can have now, because their index is being rebuilt.
     closed: Mutex<HashSet<AccountId>>,
@@ -81,6 +86,7 @@ impl Shared {
         start: Run,
         lock: Lock,
     ) -> Arc<Self> {
+        let host = maildir::host(&disk);
         Arc::new(Self {
             staging: Arc::new(options.state.join("staging")),
             disk,
@@ -95,6 +101,8 @@ impl Shared {
             on_usage: ArcSwapOption::empty(),
             gate: ArcSwapOption::empty(),
             compression: Compression::default(),
+            names: BaseNames::new(&host),
+            watch: maildir::Watch::default(),
             accounts: Mutex::default(),
             closed: Mutex::default(),
             homes: Mutex::default(),
@@ -112,7 +120,7 @@ impl Shared {
         let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.as_ref().filter(|owner| !owner.is_broken()) {
-            if owner.layout.home() != spec.home {
+            if owner.layout.home() != spec.home || owner.layout.format() != spec.format {
                 return Err(StoreError::Cannot("the account's home has changed"));
             }
             owner.set_spec(spec);
@@ -149,6 +157,7 @@ impl Shared {
             replay.record(lsn, bytes, Scope::Account(account));
             Ok::<_, StoreError>(())
         })?;
+        replay.finish();
         self.log.unlink_later(std::mem::take(&mut replay.unlinks));
         if !replay.unsettled.is_empty() {
             return Err(StoreError::Io(std::io::Error::other(

@@ -3,13 +3,15 @@
 //! What is in the journal need not be in the index at once. Rows are written together, before
 //! anybody reads the index and at the latest by the checkpoint.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use facteur_disk::Disk;
 use facteur_index::{Details, Index, IndexError, Parts, Transaction};
 use facteur_journal::Lsn;
 use facteur_model::{InternalDate, ModSeq, Uid};
-use facteur_sdbox::Layout;
 
 use crate::{
     log::Log,
@@ -30,8 +32,8 @@ pub(crate) struct Slot {
     pub(crate) marked: bool,
 }
 
-pub(crate) fn index_path(layout: &Layout) -> PathBuf {
-    layout.home().join("index.db")
+pub(crate) fn index_path(home: &Path) -> PathBuf {
+    home.join("index.db")
 }
 
 impl Slot {
@@ -43,8 +45,8 @@ impl Slot {
         }
     }
 
-    pub(crate) fn open(&mut self, disk: &Disk, layout: &Layout) -> Result<(), IndexError> {
-        self.handle = Some(Index::open(disk, &index_path(layout))?);
+    pub(crate) fn open(&mut self, disk: &Disk, home: &Path) -> Result<(), IndexError> {
+        self.handle = Some(Index::open(disk, &index_path(home))?);
         Ok(())
     }
 
@@ -155,7 +157,9 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), IndexErro
         Change::Keywords { mailbox, set, text } => {
             transaction.add_keyword_set(mailbox.row, *set, text)
         }
-        Change::Copy { from, to, pairs } => {
+        Change::Copy {
+            from, to, pairs, ..
+        } => {
             for (here, there) in pairs {
                 if let (Some(here), Some(there)) = (Uid::new(*here), there.row()) {
                     transaction.copy_message((from.row, here), to.row, &there)?;
@@ -167,6 +171,7 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), IndexErro
             mailbox,
             ranges,
             modseq,
+            ..
         } => transaction.expunge(mailbox.row, &uid_set(ranges), ModSeq::new(*modseq)),
         Change::Numbers { .. } => Ok(()),
         Change::Remember { key, expires_at } => {

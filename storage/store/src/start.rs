@@ -60,6 +60,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         replay.record(lsn, bytes, Scope::All);
         count += 1;
     }
+    replay.finish();
     let touched = std::mem::take(&mut replay.touched);
     {
         let mut since = log.since();

@@ -10,9 +10,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use facteur_model::{MailboxName, UidValidity};
+use facteur_model::{MailFormat, MailboxName, UidValidity};
 
-use crate::Snapshot;
+use crate::{Snapshot, maildir};
 
 /// What stays the same mailbox through renames.
 #[derive(Debug)]
@@ -21,16 +21,27 @@ pub(crate) struct Core {
     name: Mutex<MailboxName>,
     deleted: AtomicBool,
     view: Mutex<Weak<View>>,
+    maildir: Option<Box<maildir::Folder>>,
 }
 
 impl Core {
-    pub(crate) fn new(name: MailboxName, uid_validity: UidValidity) -> Arc<Self> {
+    pub(crate) fn new(
+        name: MailboxName,
+        uid_validity: UidValidity,
+        format: MailFormat,
+    ) -> Arc<Self> {
         Arc::new(Self {
             uid_validity,
             name: Mutex::new(name),
             deleted: AtomicBool::new(false),
             view: Mutex::new(Weak::new()),
+            maildir: (format == MailFormat::Maildir).then(Box::default),
         })
+    }
+
+    /// What is kept of its folder, in a Maildir.
+    pub(crate) fn maildir(&self) -> Option<&maildir::Folder> {
+        self.maildir.as_deref()
     }
 
     pub(crate) fn name(&self) -> MailboxName {

@@ -125,7 +125,9 @@ impl Waiting<'_> {
                 {
                     return Origin::Waiting(added);
                 }
-                Change::Copy { from, to, pairs } if to.row == mailbox => {
+                Change::Copy {
+                    from, to, pairs, ..
+                } if to.row == mailbox => {
                     let found = pairs
                         .iter()
                         .find(|(_, there)| there.row().is_some_and(|row| row.uid == uid));

@@ -8,11 +8,11 @@ use std::{
 use facteur_index::MailboxRow;
 use facteur_message::Scanned;
 use facteur_model::{Keyword, MailboxName, ModSeq, Uid, Usage};
-use facteur_sdbox::Layout;
 
 use super::Step;
 use crate::{
     Append, Appended, KeywordSetId, MessageState, QuotaCheck, StoreError,
+    format::Layout,
     keywords::KeywordTable,
     owner::{Folder, Owner, State, count_in},
     record::{Change, MailboxId},
@@ -181,7 +181,13 @@ impl Owner {
         mailbox: &MailboxName,
         uid: Uid,
     ) -> Result<(), StoreError> {
-        let path = self.layout.mails(mailbox).join(Layout::file_name(uid));
+        let Layout::Sdbox(layout) = &self.layout else {
+            // No two files have one base.
+            return Ok(());
+        };
+        let path = layout
+            .mails(mailbox)
+            .join(facteur_sdbox::Layout::file_name(uid));
         if shared.disk.kind(&path)?.is_none() {
             return Ok(());
         }

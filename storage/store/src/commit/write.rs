@@ -9,7 +9,7 @@ use std::{
 
 use facteur_disk::{Disk, DiskFile};
 use facteur_message::{Limits, Scanned, Scanner};
-use facteur_model::{Guid, InternalDate, MailboxName};
+use facteur_model::{Guid, InternalDate, MailFormat, MailboxName};
 use facteur_sdbox::{Metadata, NewMessage, Source};
 
 use super::Owners;
@@ -23,6 +23,8 @@ pub(super) struct Written {
     pub(super) scanned: Scanned,
     pub(super) guid: Guid,
     pub(super) content: Content,
+    /// What stays of its file's name, in a Maildir.
+    pub(super) base: String,
 }
 
 impl Drop for Written {
@@ -81,12 +83,14 @@ pub(super) fn write<'a>(
         let mut large = Vec::new();
         for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
-            let mut dir = owner.layout.mails(&append.mailbox);
+            let format = owner.layout.format();
+            let mut dir = owner.layout.tmp(&append.mailbox);
             let inline = bodies.inline(&append.body, &append.prefix);
-            let (one, file) = match write_one(shared, &dir, append, inline.clone(), created) {
+            let first = write_one(shared, (format, &dir), append, inline.clone(), created);
+            let (one, file) = match first {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    dir = owner.layout.mails(&MailboxName::inbox());
-                    write_one(shared, &dir, append, inline.clone(), created)?
+                    dir = owner.layout.tmp(&MailboxName::inbox());
+                    write_one(shared, (format, &dir), append, inline.clone(), created)?
                 }
                 result => result?,
             };
@@ -108,7 +112,7 @@ pub(super) fn write<'a>(
 
 fn write_one(
     shared: &Shared,
-    dir: &Path,
+    (format, dir): (MailFormat, &Path),
     append: &Append,
     inline: Option<Content>,
     created: i64,
@@ -126,25 +130,31 @@ fn write_one(
         }
     };
     let scanned = scanner.finish();
-    let guid = Guid::random()?;
     let plain = [Source::Memory(&append.prefix), body];
     let compressed = shared
         .compression
         .compress(&plain, &shared.disk, &shared.staging)?;
     let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
-    let message = NewMessage {
-        parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
-        metadata: Metadata {
-            guid: Some(guid),
-            delivery: Some(append.delivery),
-            received: Some(append.internal_date),
-            virtual_size: Some(scanned.size),
-            plain_size: compressed.is_some().then_some(scanned.stored_size),
-            ..Metadata::default()
-        },
-        created,
+    let parts = parts.as_ref().map_or(&plain[..], |parts| &parts[..]);
+    let (path, file, guid, base) = match format {
+        MailFormat::Sdbox => {
+            let guid = Guid::random()?;
+            let plain_size = compressed.is_some().then_some(scanned.stored_size);
+            let sizes = (scanned.size, plain_size);
+            let (path, file) = write_sdbox(shared, dir, append, (parts, sizes, created), guid)?;
+            (path, file, guid, String::new())
+        }
+        MailFormat::Maildir => {
+            let base = shared.names.next(SystemTime::now(), append.delivery);
+            let message = facteur_maildir::NewMessage {
+                parts,
+                received: append.internal_date,
+            };
+            let (path, file) = message.write(&shared.disk, dir, &base)?;
+            let base = format!("{base},S={},W={}", scanned.stored_size, scanned.size);
+            (path, file, facteur_maildir::guid_of(base.as_bytes()), base)
+        }
     };
-    let (path, file) = message.write(&shared.disk, dir)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let content = inline.unwrap_or_else(|| Content::File {
         name: name.unwrap_or_default().to_owned(),
@@ -155,6 +165,29 @@ fn write_one(
         scanned,
         guid,
         content,
+        base,
     };
     Ok((written, file))
+}
+
+fn write_sdbox(
+    shared: &Shared,
+    dir: &Path,
+    append: &Append,
+    (parts, (size, plain_size), created): (&[Source<'_>], (u64, Option<u64>), i64),
+    guid: Guid,
+) -> io::Result<(PathBuf, DiskFile)> {
+    let message = NewMessage {
+        parts,
+        metadata: Metadata {
+            guid: Some(guid),
+            delivery: Some(append.delivery),
+            received: Some(append.internal_date),
+            virtual_size: Some(size),
+            plain_size,
+            ..Metadata::default()
+        },
+        created,
+    };
+    message.write(&shared.disk, dir)
 }

@@ -16,10 +16,9 @@ use std::{
 use facteur_disk::{Disk, DiskFile, EntryKind};
 use facteur_format::{Identity, Places, Subscriptions};
 use facteur_model::{AccountSpec, MailboxName};
-use facteur_sdbox::Layout;
 use serde::Serialize;
 
-use crate::{Account, Mailbox, Store, StoreError};
+use crate::{Account, Mailbox, Store, StoreError, format::Layout};
 
 /// In which format a copy is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Store {
         let mut export = Export {
             disk,
             account: &account,
-            from: Layout::new(&spec.home),
+            from: Layout::of(spec),
             to,
             done: 0,
             total: 0,
@@ -148,7 +147,9 @@ impl Export<'_> {
     /// Opens a mailbox, and says who it is.
     fn open(&mut self, name: &MailboxName) -> Result<(Mailbox, Identity), StoreError> {
         let mailbox = self.account.open(name)?;
-        let identity = Identity::read(self.disk, &self.from, name)?
+        let identity = self
+            .from
+            .identify(self.disk, name)?
             .ok_or_else(|| StoreError::NoMailbox(name.clone()))?;
         self.exported.mailboxes += 1;
         Ok((mailbox, identity))

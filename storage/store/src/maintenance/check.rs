@@ -8,11 +8,18 @@ use std::{io, path::Path, sync::Arc};
 use facteur_disk::EntryKind;
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{AccountSpec, MailboxName, ModSeq, Uid, UidSet};
-use facteur_sdbox::{Identity, Layout, MessageFile};
+use facteur_sdbox::MessageFile;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Kind, Progress, Remedy, is_there, size};
-use crate::{StoreError, checkpoint, scripts::Scripts, shared::Shared, slot::index_path};
+use crate::{
+    StoreError, checkpoint,
+    format::Layout,
+    maildir::{self, Located},
+    scripts::Scripts,
+    shared::Shared,
+    slot::index_path,
+};
 
 /// What a check of an account found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +40,7 @@ pub struct Checked {
 /// A mailbox as it was at one moment.
 struct Listed {
     name: MailboxName,
-    files: Vec<Uid>,
+    files: Vec<(Uid, Located)>,
     /// What the index lists, in UID order.
     rows: Vec<MessageRow>,
     /// UIDs that the index says were expunged.
@@ -45,7 +52,7 @@ struct Listed {
 impl Listed {
     /// Of an account in use, files of expunged messages go in their time.
     fn leave_out_ending(&mut self) {
-        self.files.retain(|uid| !self.expunged.contains(*uid));
+        self.files.retain(|(uid, _)| !self.expunged.contains(*uid));
     }
 }
 
@@ -61,7 +68,8 @@ pub(super) fn account(
     }
     // What the journal has is brought into index and files: they are compared as they will be.
     checkpoint::run(shared)?;
-    let layout = Layout::new(&spec.home);
+    let layout = Layout::of(spec);
+    layout.refuse_other(&shared.disk)?;
     let listed = shared.with_slot(spec, |held| match held {
         Some(owner) if !owner.is_broken() => {
             let _state = owner.lock()?;
@@ -98,7 +106,7 @@ fn open(
     layout: &Layout,
     findings: &mut Findings,
 ) -> Result<Option<Index>, StoreError> {
-    let path = index_path(layout);
+    let path = index_path(layout.home());
     if size(shared, &path)? == 0 {
         findings.note(
             Kind::IndexMissing,
@@ -156,7 +164,7 @@ fn list(
             (Some(index), Some(row)) => messages(index, row, findings)?,
             _ => None,
         };
-        let (files, _) = layout.messages(&shared.disk, &name)?;
+        let files = layout.message_files(&shared.disk, &name)?;
         let known = told.is_some();
         let (rows, expunged) = told.unwrap_or_default();
         listed.push(Listed {
@@ -196,7 +204,7 @@ fn contradictions(
     }
     // The index knows mailboxes by GUID, people by name.
     for name in names {
-        if let Some(identity) = Identity::read(&shared.disk, layout, name)? {
+        if let Some(identity) = layout.identify(&shared.disk, name)? {
             let guid = identity.guid.to_string();
             for problem in &mut problems {
                 *problem = problem.replace(&guid, name.as_str());
@@ -218,7 +226,7 @@ fn identify(
     sound: bool,
     findings: &mut Findings,
 ) -> Result<Option<MailboxRow>, StoreError> {
-    let Some(identity) = Identity::read(&shared.disk, layout, name)? else {
+    let Some(identity) = layout.identify(&shared.disk, name)? else {
         findings.note_in(
             name,
             None,
@@ -276,14 +284,12 @@ fn examine(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), StoreError> {
     let name = &mailbox.name;
-    let mails = layout.mails(name);
     let mut rows = mailbox.rows.iter().peekable();
-    for uid in &mailbox.files {
+    for (uid, Located { path, .. }) in &mailbox.files {
         // Both are in UID order.
         while rows.next_if(|row| row.uid < *uid).is_some() {}
         let row = rows.next_if(|row| row.uid == *uid);
-        let path = mails.join(Layout::file_name(*uid));
-        match read(shared, &path) {
+        match read(shared, layout, path) {
             Ok((octets, sure)) => {
                 checked.octets = checked.octets.saturating_add(octets);
                 if let Some(row) = row.filter(|row| sure && row.size != octets) {
@@ -298,7 +304,7 @@ fn examine(
                 }
             }
             // Expunged meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(StoreError::Gone) => {}
             Err(error) => {
                 let detail = format!("{}: {error}", path.display());
                 let findings = &mut checked.findings;
@@ -308,7 +314,7 @@ fn examine(
         checked.messages += 1;
         progress(checked.messages);
     }
-    let there: UidSet = mailbox.files.iter().copied().collect();
+    let there: UidSet = mailbox.files.iter().map(|(uid, _)| *uid).collect();
     for row in mailbox.rows.iter().filter(|row| !there.contains(row.uid)) {
         let detail = "the message's file is missing; without it a rebuild forgets the message";
         let findings = &mut checked.findings;
@@ -325,11 +331,17 @@ fn examine(
 
 /// A message's size, from a file that is sound, and whether it says so itself: what another program
 /// wrote may have other line ends than clients see.
-fn read(shared: &Arc<Shared>, path: &Path) -> io::Result<(u64, bool)> {
+fn read(shared: &Arc<Shared>, layout: &Layout, path: &Path) -> Result<(u64, bool), StoreError> {
     match shared.disk.kind(path)? {
         Some(EntryKind::File) => {}
-        None => return Err(io::ErrorKind::NotFound.into()),
-        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "no plain file")),
+        None => return Err(StoreError::Gone),
+        Some(_) => {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no plain file").into());
+        }
+    }
+    if let Layout::Maildir(_) = layout {
+        let found = maildir::find(&shared.disk, path)?.ok_or(StoreError::Gone)?;
+        return Ok((found.scanned.size, true));
     }
     let file = MessageFile::open(&shared.disk, path)?;
     let metadata = file.metadata()?;

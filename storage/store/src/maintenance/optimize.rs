@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use facteur_index::Index;
 use facteur_model::AccountSpec;
-use facteur_sdbox::Layout;
 use serde::{Deserialize, Serialize};
 
 use super::{is_there, size};
@@ -22,7 +21,7 @@ pub struct Optimized {
 }
 
 pub(super) fn account(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<Optimized, StoreError> {
-    let path = index_path(&Layout::new(&spec.home));
+    let path = index_path(&spec.home);
     if !is_there(shared, &spec.home)? || size(shared, &path)? == 0 {
         return Ok(Optimized {
             never_used: true,

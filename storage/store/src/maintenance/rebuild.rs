@@ -10,14 +10,14 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use facteur_disk::Disk;
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{AccountSpec, Guid, MailboxName, Uid};
-use facteur_sdbox::{Identity, Layout};
 use serde::{Deserialize, Serialize};
 
 use super::{Progress, is_there, size};
 use crate::{
-    StoreError, checkpoint, load,
+    StoreError, checkpoint,
+    format::Layout,
+    load,
     owner::Owner,
-    reconcile,
     shared::Shared,
     slot::{SESSION, index_path},
 };
@@ -59,7 +59,8 @@ pub(super) fn account(
             owner.retire(shared);
         }
         shared.settle(&spec.id)?;
-        let layout = Layout::new(&spec.home);
+        let layout = Layout::of(spec);
+        layout.refuse_other(&shared.disk)?;
         let mut work = Work {
             disk: &shared.disk,
             layout: &layout,
@@ -68,7 +69,7 @@ pub(super) fn account(
             rebuilt: Rebuilt::default(),
             progress,
         };
-        let path = index_path(&layout);
+        let path = index_path(layout.home());
         let in_place = size(shared, &path)? > 0 && work.in_place(&path)?;
         let sound = match in_place {
             true => work.loaded_if_sound(shared, spec)?,
@@ -97,7 +98,7 @@ pub(super) fn account(
 
 /// Puts a new index in the place of a damaged one, with what can still be read of that.
 pub(crate) fn mend(disk: &Disk, layout: &Layout) -> Result<(), StoreError> {
-    let path = index_path(layout);
+    let path = index_path(layout.home());
     let mut work = Work {
         disk,
         layout,
@@ -114,7 +115,7 @@ fn count(disk: &Disk, layout: &Layout) -> Result<u64, StoreError> {
     let mut total = 0;
     for folder in layout.folders(disk)? {
         if folder.is_mailbox {
-            total += layout.messages(disk, &folder.name)?.0.len() as u64;
+            total += layout.message_files(disk, &folder.name)?.len() as u64;
         }
     }
     Ok(total)
@@ -184,7 +185,7 @@ impl Work<'_> {
         index.transaction(|transaction| transaction.set_fact(SESSION, ""))?;
         for folder in self.layout.folders(self.disk)? {
             let identity = match folder.is_mailbox {
-                true => Identity::read(self.disk, self.layout, &folder.name)?,
+                true => self.layout.identify(self.disk, &folder.name)?,
                 false => None,
             };
             let row = identity.and_then(|identity| {
@@ -238,7 +239,7 @@ impl Work<'_> {
                 continue;
             }
             // Without one the mailbox becomes another, when the account is opened.
-            let Some(identity) = Identity::read(self.disk, self.layout, &folder.name)? else {
+            let Some(identity) = self.layout.identify(self.disk, &folder.name)? else {
                 continue;
             };
             let old = old
@@ -268,21 +269,16 @@ impl Work<'_> {
         old: &BTreeMap<Uid, MessageRow>,
         all: bool,
     ) -> Result<(), StoreError> {
-        let mails = self.layout.mails(name);
-        let (files, _) = self.layout.messages(self.disk, name)?;
-        let files: Vec<Uid> = files
-            .into_iter()
-            .filter(|uid| all || old.contains_key(uid))
-            .collect();
+        let mut files = self.layout.message_files(self.disk, name)?;
+        files.retain(|(uid, _)| all || old.contains_key(uid));
         for chunk in files.chunks(CHUNK) {
             let kept = index.transaction(|transaction| {
                 let mut kept = 0;
-                for uid in chunk {
-                    let path = mails.join(Layout::file_name(*uid));
+                for (uid, file) in chunk {
                     let row = old.get(uid);
                     let modseq = row.map_or(facteur_model::ModSeq::new(1), |row| row.modseq);
-                    let read =
-                        reconcile::adopt(self.disk, transaction, mailbox, &path, *uid, modseq)?;
+                    let place = (mailbox, *uid, modseq);
+                    let read = self.layout.adopt(self.disk, transaction, place, file)?;
                     if let (Some(_), Some(row)) = (read, row) {
                         transaction.set_flags(mailbox, *uid, row)?;
                         kept += 1;

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use facteur_index::Index;
 use facteur_model::AccountSpec;
-use facteur_sdbox::Layout;
 use serde::{Deserialize, Serialize};
 
 use super::{is_there, size};
@@ -43,7 +42,7 @@ pub(super) fn account(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<Synced
             None => false,
         };
         if !in_use {
-            fold(shared, &index_path(&Layout::new(&spec.home)))?;
+            fold(shared, &index_path(&spec.home))?;
         }
         Ok(in_use)
     })?;

@@ -31,6 +31,27 @@ impl Form {
         Self::by(message, &message.metadata()?)
     }
 
+    /// Of a message in a Maildir, whose name says this size when not compressed.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub(crate) fn in_maildir(
+        message: &facteur_maildir::MessageFile,
+        plain_size: Option<u64>,
+    ) -> io::Result<Self> {
+        let Some(method) = message.looks else {
+            return Ok(Self::Plain);
+        };
+        match plain_size.filter(|plain| *plain != message.stored_size) {
+            Some(plain) => Ok(Self::Compressed(method, plain)),
+            // The name does not say, or the sizes happen to be equal.
+            None => Ok(match plain_size_of(message, method)? {
+                Some(plain) => Self::Compressed(method, plain),
+                None => Self::Plain,
+            }),
+        }
+    }
+
     /// The same when the metadata was read already.
     pub(crate) fn by(message: &MessageFile, metadata: &Metadata) -> io::Result<Self> {
         let stored = message.stored_size;
@@ -57,6 +78,23 @@ fn decompresses(message: &MessageFile, method: Method, size: u64) -> io::Result<
     match io::copy(&mut plain, &mut io::sink()) {
         Ok(read) => Ok(read == size),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Most octets that a message of which nobody says how many it has decompresses to.
+const MAX_PLAIN: u64 = 1 << 30;
+
+/// What a message decompresses to; `None` when it does not.
+fn plain_size_of(
+    message: &facteur_maildir::MessageFile,
+    method: Method,
+) -> io::Result<Option<u64>> {
+    let stored = Stored::new(&message.file, 0, message.stored_size);
+    let mut plain = Decompressor::new(method, stored, MAX_PLAIN)?;
+    match io::copy(&mut plain, &mut io::sink()) {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,0 +1,432 @@
+//! Doing a journal's changes again in a Maildir: "whatever has this base".
+//!
+//! A file's name may have changed since its record was made, by us or by another program. So a folder
+//! that a record is about is looked through once; at the end the names of messages whose flags the
+//! journal has changed are made to say what the index says, and the list gets the lines it lacks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use facteur_disk::Disk;
+use facteur_format::Source;
+use facteur_index::{Index, MailboxRow};
+use facteur_maildir::{
+    BaseNames, FileName, Files, Head, KeywordFile, Letters, NewMessage, Place, UidList,
+};
+use facteur_model::{Flags, Guid, Uid};
+
+use super::{extensions, names::write_keywords};
+use crate::{
+    StoreError,
+    compress::Compression,
+    copy,
+    keywords::KeywordTable,
+    owner::state_of,
+    record::{Added, Change, Content, CopyName, MailboxId, Message, uid_set},
+};
+
+/// An account's folders.
+pub(crate) struct Redo {
+    folders: HashMap<Guid, Redone>,
+    /// Where messages were written whose mailbox was still to be made.
+    inbox: PathBuf,
+    names: BaseNames,
+}
+
+struct Redone {
+    dir: PathBuf,
+    /// The mailbox as it was at first; a deleted one has none.
+    row: Option<MailboxRow>,
+    files: Option<Known>,
+    dirty: BTreeSet<Uid>,
+    /// Messages whose files we have just made.
+    made: BTreeSet<Uid>,
+}
+
+/// What is known of a folder's files.
+struct Known {
+    head: Option<Head>,
+    lines: BTreeMap<Uid, (Vec<u8>, Box<[u8]>)>,
+    /// Where the file with a base is, and what it is called.
+    at: HashMap<Box<[u8]>, (Place, Vec<u8>)>,
+    changed: bool,
+}
+
+impl Known {
+    fn read(disk: &Disk, dir: &Path, row: Option<&MailboxRow>) -> Result<Self, StoreError> {
+        let same =
+            |list: &UidList| row.is_none_or(|row| row.uid_validity == list.head.uid_validity);
+        let list = UidList::read(disk, dir)?.filter(same);
+        let mut known = Self {
+            changed: list.as_ref().is_none_or(|list| !list.is_sound),
+            head: None,
+            lines: BTreeMap::new(),
+            at: HashMap::new(),
+        };
+        if let Some(list) = list {
+            let lines = list.files.iter();
+            known.lines = lines
+                .map(|file| (file.uid(), (file.extensions().to_vec(), file.base().into())))
+                .collect();
+            known.head = Some(list.head);
+        }
+        for place in [Place::New, Place::Cur] {
+            let listed = disk.each_name(&place.of(dir), |whole, _| {
+                if let Some(name) = FileName::parse(whole) {
+                    known.at.insert(name.base().into(), (place, whole.to_vec()));
+                }
+            });
+            match listed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(known)
+    }
+
+    /// Where the file with this base is.
+    fn path(&self, dir: &Path, base: &[u8]) -> Option<PathBuf> {
+        let (place, name) = self.at.get(base)?;
+        Some(place.file(dir, name))
+    }
+
+    /// Where a message's file is.
+    fn path_of(&self, dir: &Path, uid: Uid) -> Option<PathBuf> {
+        self.path(dir, &self.lines.get(&uid)?.1)
+    }
+
+    fn add_line(&mut self, uid: Uid, guid: Option<Guid>, base: &[u8]) {
+        if self
+            .lines
+            .get(&uid)
+            .is_none_or(|(_, known)| **known != *base)
+        {
+            self.lines.insert(uid, (extensions(guid), base.into()));
+            self.changed = true;
+        }
+    }
+}
+
+impl Redone {
+    fn known(&mut self, disk: &Disk) -> Result<(&mut Known, &Path), StoreError> {
+        let known = match self.files.take() {
+            Some(known) => known,
+            None => Known::read(disk, &self.dir, self.row.as_ref())?,
+        };
+        Ok((self.files.insert(known), &self.dir))
+    }
+
+    /// Puts a file in the place of a message that has none, or over what the machine left of it.
+    fn place(
+        &mut self,
+        disk: &Disk,
+        uid: Uid,
+        base: &[u8],
+        flags: Flags,
+        temporary: &Path,
+    ) -> Result<(), StoreError> {
+        let (known, dir) = self.known(disk)?;
+        if let Some(path) = known.path(dir, base) {
+            return Ok(disk.rename(temporary, &path)?);
+        }
+        let (place, name) = match flags.is_empty() {
+            true => (Place::New, base.to_vec()),
+            false => (Place::Cur, FileName::build(base, flags, Letters::EMPTY)),
+        };
+        disk.rename(temporary, &place.file(dir, &name))?;
+        known.at.insert(base.into(), (place, name));
+        self.made.insert(uid);
+        Ok(())
+    }
+}
+
+impl Redo {
+    pub(crate) fn new(inbox: PathBuf, host: &str) -> Self {
+        Self {
+            folders: HashMap::new(),
+            inbox,
+            names: BaseNames::new(host),
+        }
+    }
+
+    /// Adds a mailbox's folder, which is a deleted one's if it has no row.
+    pub(crate) fn add_folder(&mut self, guid: Guid, dir: PathBuf, row: Option<MailboxRow>) {
+        let folder = Redone {
+            dir,
+            row,
+            files: None,
+            dirty: BTreeSet::new(),
+            made: BTreeSet::new(),
+        };
+        self.folders.insert(guid, folder);
+    }
+
+    /// Does what a change does to files.
+    pub(crate) fn change(
+        &mut self,
+        disk: &Disk,
+        change: &Change,
+        bodies: &[&[u8]],
+        rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
+    ) -> Result<(), StoreError> {
+        match change {
+            Change::Add(added) => self.add(disk, added, bodies, rewrite),
+            Change::Copy {
+                from,
+                to,
+                pairs,
+                names,
+            } => self.copy(disk, (*from, *to), pairs, names, rewrite),
+            Change::Expunge {
+                mailbox,
+                ranges,
+                files_go,
+                ..
+            } => self.expunge(disk, mailbox, ranges, *files_go, unlinks),
+            Change::Flags { mailbox, runs } => {
+                let Some(folder) = self.folders.get_mut(&mailbox.guid) else {
+                    return Ok(());
+                };
+                let (known, _) = folder.known(disk)?;
+                let mut dirty = Vec::new();
+                for run in runs {
+                    let last = run.last.row().map(|row| row.uid);
+                    if let (Some(first), Some(last)) = (Uid::new(run.first), last)
+                        && first <= last
+                    {
+                        dirty.extend(known.lines.range(first..=last).map(|(uid, _)| *uid));
+                    }
+                }
+                folder.dirty.extend(dirty);
+                Ok(())
+            }
+            Change::Keywords { .. } | Change::Numbers { .. } | Change::Remember { .. } => Ok(()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        disk: &Disk,
+        added: &Added,
+        bodies: &[&[u8]],
+        rewrite: bool,
+    ) -> Result<(), StoreError> {
+        let Some(folder) = self.folders.get_mut(&added.mailbox.guid) else {
+            return Ok(());
+        };
+        let Some(row) = added.message.row() else {
+            return Ok(());
+        };
+        let base = &added.base;
+        let (known, dir) = folder.known(disk)?;
+        known.add_line(row.uid, None, base);
+        let there = known.path(dir, base).is_some();
+        let tmp = dir.join("tmp");
+        if row.keywords != 0 && !matches!(added.content, Content::There) {
+            folder.dirty.insert(row.uid);
+        }
+        match &added.content {
+            Content::There => Ok(()),
+            Content::Inline { .. } if there && !rewrite => Ok(()),
+            Content::Inline { prefix, body } => {
+                let Some(body) = bodies.get(*body as usize) else {
+                    return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+                };
+                let plain = [Source::Memory(prefix), Source::Memory(body)];
+                // One that looks compressed must be.
+                let compressed = Compression::default().compress(&plain, disk, &tmp)?;
+                let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
+                let message = NewMessage {
+                    parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
+                    received: row.internal_date,
+                };
+                let temporary = self.names.next(SystemTime::now(), added.guid);
+                let (temporary, _) = message.write(disk, &tmp, &temporary)?;
+                let placed = folder.place(disk, row.uid, base, row.flags, &temporary);
+                if placed.is_err() {
+                    // Best effort: it is removed when the account is opened.
+                    let _ = disk.unlink_if_there(&temporary);
+                }
+                placed
+            }
+            Content::File { .. } if there => Ok(()),
+            Content::File { name } => {
+                for tmp in [tmp, self.inbox.join("tmp")] {
+                    let path = tmp.join(name);
+                    if disk.kind(&path)?.is_some() {
+                        return folder.place(disk, row.uid, base, row.flags, &path);
+                    }
+                }
+                // It was expunged since, and its file removed.
+                tracing::debug!(path = %folder.dir.display(), uid = %row.uid, "message of the journal has no file any more");
+                Ok(())
+            }
+        }
+    }
+
+    fn copy(
+        &mut self,
+        disk: &Disk,
+        (from, to): (MailboxId, MailboxId),
+        pairs: &[(u32, Message)],
+        names: &[CopyName],
+        rewrite: bool,
+    ) -> Result<(), StoreError> {
+        if !self.folders.contains_key(&to.guid) {
+            return Ok(());
+        }
+        for ((here, there), name) in pairs.iter().zip(names) {
+            let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
+                continue;
+            };
+            let source = match self.folders.get_mut(&from.guid) {
+                Some(folder) => {
+                    let (known, dir) = folder.known(disk)?;
+                    known.path_of(dir, here)
+                }
+                None => None,
+            };
+            let Some(folder) = self.folders.get_mut(&to.guid) else {
+                continue;
+            };
+            let (known, dir) = folder.known(disk)?;
+            known.add_line(there.uid, name.guid, &name.base);
+            let is_there = known.path(dir, &name.base).is_some();
+            let tmp = dir.join("tmp");
+            if there.keywords != 0 {
+                folder.dirty.insert(there.uid);
+            }
+            let Some(source) = source.filter(|_| rewrite || !is_there) else {
+                // The checkpoint that took the original away has made the copy durable.
+                continue;
+            };
+            let temporary = tmp.join(self.names.next(SystemTime::now(), from.guid));
+            match copy::link(disk, &source, &temporary) {
+                Ok(()) => folder.place(disk, there.uid, &name.base, there.flags, &temporary)?,
+                Err(StoreError::Gone) => {}
+                Err(error) => return Err(error),
+            }
+            // Two names of one file: then rename(2) does nothing, and the temporary one stays.
+            disk.unlink_if_there(&temporary)?;
+        }
+        Ok(())
+    }
+
+    fn expunge(
+        &mut self,
+        disk: &Disk,
+        mailbox: &MailboxId,
+        ranges: &[(u32, u32)],
+        files_go: bool,
+        unlinks: &mut Vec<PathBuf>,
+    ) -> Result<(), StoreError> {
+        let Some(folder) = self.folders.get_mut(&mailbox.guid) else {
+            return Ok(());
+        };
+        let gone = uid_set(ranges);
+        let made = std::mem::take(&mut folder.made);
+        let (known, dir) = folder.known(disk)?;
+        for uid in gone.iter() {
+            // What another program removed and may have put back is its own, unless we have just done
+            // the delivery again.
+            if files_go || made.contains(&uid) {
+                unlinks.extend(known.path_of(dir, uid));
+            }
+        }
+        folder.made = made;
+        Ok(())
+    }
+
+    /// Writes names and lists as the index has them.
+    pub(crate) fn finish(&mut self, disk: &Disk, index: &Index) -> Result<(), StoreError> {
+        for folder in self.folders.values_mut() {
+            let Some(mailbox) = folder.row else { continue };
+            if folder.files.is_none() {
+                continue;
+            }
+            folder.rename(disk, index, mailbox.id)?;
+            let (known, dir) = folder.known(disk)?;
+            if known.changed {
+                known.write(disk, dir, &mailbox)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Redone {
+    fn rename(&mut self, disk: &Disk, index: &Index, mailbox: u32) -> Result<(), StoreError> {
+        let dirty = std::mem::take(&mut self.dirty);
+        if dirty.is_empty() {
+            return Ok(());
+        }
+        let table = KeywordTable::from_rows(index.keyword_sets(mailbox)?);
+        let mut messages = index.messages(mailbox)?;
+        messages.retain(|row| dirty.contains(&row.uid));
+        let (known, dir) = self.known(disk)?;
+        let mut file = KeywordFile::read(disk, dir)?;
+        let before = file.clone();
+        let mut letters = HashMap::new();
+        for message in messages.iter().map(state_of) {
+            letters.entry(message.keywords).or_insert_with(|| {
+                let keywords = table.set(message.keywords).iter();
+                keywords
+                    .filter_map(|keyword| file.give(keyword))
+                    .collect::<Letters>()
+            });
+        }
+        if file != before {
+            write_keywords(&file, disk, dir)?;
+        }
+        let meant = file.known();
+        for message in messages.iter().map(state_of) {
+            let Some((_, base)) = known.lines.get(&message.uid) else {
+                continue;
+            };
+            let Some((place, old)) = known.at.get_mut(base) else {
+                continue;
+            };
+            let Some(name) = FileName::parse(old) else {
+                continue;
+            };
+            let letters = letters.get(&message.keywords).copied().unwrap_or_default();
+            let unknown = name.letters().difference(meant);
+            let new = name.with(message.flags, letters.union(unknown));
+            if *place == Place::Cur && new == *old {
+                continue;
+            }
+            disk.rename_new(&place.file(dir, old), &Place::Cur.file(dir, &new))?;
+            (*place, *old) = (Place::Cur, new);
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    fn write(&mut self, disk: &Disk, dir: &Path, mailbox: &MailboxRow) -> Result<(), StoreError> {
+        let mut files = Files::default();
+        for (uid, (extensions, base)) in &self.lines {
+            files.push(*uid, extensions, base);
+        }
+        let head = self.head.take();
+        let list = UidList {
+            head: head.unwrap_or_else(|| Head {
+                uid_validity: mailbox.uid_validity,
+                uid_next: 1,
+                guid: Some(mailbox.guid),
+                other: Vec::new(),
+            }),
+            files,
+            is_sound: true,
+        };
+        list.write_unsynced(disk, dir, mailbox.guid)?;
+        self.head = Some(list.head);
+        self.changed = false;
+        Ok(())
+    }
+}
