@@ -14,6 +14,7 @@ mod folder;
 mod headers;
 mod maintenance;
 mod quota;
+mod race;
 mod rebuild;
 mod redelivery;
 mod script;
