@@ -130,6 +130,7 @@ impl Shared {
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
+        self.tell_again(&owner)?;
         let before = self.weight.fetch_add(owner.weight, Ordering::Relaxed);
         if before + owner.weight > self.options.cache.size {
             self.log.wake.notify_all();
