@@ -1,7 +1,7 @@
 //! Quota through the real binary: limits by folder, account and domain, warnings, counting anew.
 
 #![expect(
-    clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "a test that cannot go on says so and ends"
 )]
 

@@ -34,11 +34,11 @@ fn append(
 }
 
 fn is_full<T>(result: Result<T, StoreError>) -> bool {
-    match result {
-        Ok(_) => false,
-        Err(StoreError::OverQuota) => true,
-        Err(error) => panic!("{error}"),
+    let full = matches!(result, Err(StoreError::OverQuota));
+    if !full {
+        result.map(drop).unwrap();
     }
+    full
 }
 
 #[test]
