@@ -1,6 +1,6 @@
 //! What two threads do to one account at the same moment, one of them held between two calls.
 
-use std::io;
+use std::{io, thread};
 
 use facteur_disk::Disk;
 use facteur_store::{Body, Store};
@@ -50,4 +50,41 @@ fn a_large_message_is_kept_when_its_folder_is_renamed_or_deleted_while_it_is_wri
         let bytes = text(&world.mailbox(&store, "bob", "Made"), uid);
         assert!(bytes.ends_with(b"\r\nlarge\r\n"));
     }
+}
+
+#[test]
+fn a_change_planned_while_the_journal_failed_for_another_leaves_right_counts() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    let made = |name| faults.counts().get(name).copied().unwrap_or_default();
+    let (syncs, looks) = (made("sync_data"), made("stat"));
+    let deliver = || store.commit(batch([world.append("bob", "INBOX")]));
+    thread::scope(|scope| {
+        faults.hold("sync_data");
+        let first = scope.spawn(deliver);
+        faults.await_calls("sync_data", syncs + 1);
+        // The second one looks whether its place is free: the account is locked, the first counted.
+        faults.hold("stat");
+        let second = scope.spawn(deliver);
+        faults.await_calls("stat", looks + 2);
+        faults.break_point("sync_data", io::ErrorKind::Other);
+        faults.release("sync_data");
+        while !faults.struck() {
+            thread::yield_now();
+        }
+        faults.heal();
+        // Most likely the journal knows that it has failed now.
+        (0..10_000).for_each(|_| thread::yield_now());
+        faults.release("stat");
+        assert!(first.join().unwrap().is_err());
+        second.join().unwrap().unwrap();
+    });
+    let account = world.account(&store, "bob");
+    let status = account.status(&name("INBOX")).unwrap();
+    assert_eq!(status.messages, 2);
+    let mailbox = account.open(&name("INBOX")).unwrap();
+    assert_eq!(mailbox.snapshot().len(), 2);
+    assert_eq!(account.usage().unwrap().messages, 2);
 }
