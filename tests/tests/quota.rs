@@ -1,13 +1,17 @@
 //! Quota through the real binary: limits by folder, account and domain, warnings, counting anew.
 
 #![expect(
-    clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "a test that cannot go on says so and ends"
 )]
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use facteur_tests::{Facteur, Imap, Setup, Smtp, wait_for};
+use facteur_tests::{
+    Facteur, Imap, Setup, Smtp,
+    database::{Database, MariaDb, PostfixAdmin, Postgres, require},
+    wait_for,
+};
 use serde_json::Value;
 
 const ALICE: &str = "alice@example.test";
@@ -283,5 +287,55 @@ fn quota_settings_that_cannot_be_read_are_refused_with_the_line() {
             said.contains(reason) && said.contains(key),
             "{line}: {said}"
         );
+    }
+}
+
+/// quota2 has what the account holds, though the database was away when it changed, and away when
+/// the server stopped.
+fn quota2_follows(mut database: impl Database) {
+    let Some(postfixadmin) = require(PostfixAdmin::unpack()) else {
+        return;
+    };
+    postfixadmin.upgrade(&database.postfixadmin_settings());
+    let mut server = Setup::new().directory(&database.url("postfix")).start();
+    server.must(&["domain", "add", "example.test"], "");
+    server.must(&["account", "add", BOB], "bob-password\n");
+    let holds = |server: &Facteur, bytes: u64| {
+        wait_for("such a row of quota2", || {
+            let shown = server.cli(&["account", "show", BOB], "");
+            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+            let line = format!("bytes:       {bytes}\n");
+            shown.contains(&line).then_some(())
+        });
+    };
+    let mut imap = bob(&server);
+    assert!(imap.append("INBOX", &message("a", 1000)).is_ok());
+    holds(&server, 1000);
+    database.stop();
+    assert!(imap.append("INBOX", &message("b", 1000)).is_ok());
+    server.wait_log("quota not mirrored");
+    database.resume();
+    holds(&server, 2000);
+    database.stop();
+    assert!(imap.append("INBOX", &message("c", 1000)).is_ok());
+    server.stop();
+    database.resume();
+    server.restart();
+    // It is put right when the account is used.
+    drop(bob(&server));
+    holds(&server, 3000);
+}
+
+#[test]
+fn quota2_follows_on_postgresql_whenever_the_database_is_away() {
+    if let Some(database) = require(Postgres::start()) {
+        quota2_follows(database);
+    }
+}
+
+#[test]
+fn quota2_follows_on_mariadb_whenever_the_database_is_away() {
+    if let Some(database) = require(MariaDb::start()) {
+        quota2_follows(database);
     }
 }

@@ -25,7 +25,10 @@ impl Subscriptions {
     /// When it cannot be read.
     pub fn read(disk: &Disk, places: &impl Places) -> io::Result<Self> {
         match disk.read(&places.subscriptions()) {
-            Ok(bytes) => Ok(Self::decode(&String::from_utf8_lossy(&bytes), places.separator())),
+            Ok(bytes) => Ok(Self::decode(
+                &String::from_utf8_lossy(&bytes),
+                places.separator(),
+            )),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }

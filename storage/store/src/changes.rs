@@ -17,6 +17,9 @@ impl Snapshot {
             if old.skip_shared(&mut new) {
                 continue;
             }
+            if old.pass_alike(&mut new, &mut changes.changed) {
+                continue;
+            }
             match (old.peek(), new.peek()) {
                 (None, None) => return changes,
                 (Some(_), None) => {
@@ -78,6 +81,31 @@ impl<'a> Cursor<'a> {
             self.chunks = rest;
             self.within = 0;
         }
+    }
+
+    /// Passes a chunk that both have here with the same messages, noting those that differ.
+    fn pass_alike(&mut self, other: &mut Self, changed: &mut UidSet) -> bool {
+        if self.within != 0 || other.within != 0 {
+            return false;
+        }
+        let (Some((ours, rest)), Some((theirs, others))) =
+            (self.chunks.split_first(), other.chunks.split_first())
+        else {
+            return false;
+        };
+        let (ours, theirs) = (&ours.messages, &theirs.messages);
+        // Both are in UID order.
+        let same = ours.len() == theirs.len()
+            && ours.iter().zip(theirs.iter()).all(|(a, b)| a.uid == b.uid);
+        if same {
+            let pairs = ours.iter().zip(theirs.iter());
+            for (_, after) in pairs.filter(|(before, after)| before != after) {
+                changed.insert(after.uid);
+            }
+            self.chunks = rest;
+            other.chunks = others;
+        }
+        same
     }
 
     /// Passes a chunk that both have here.

@@ -1,7 +1,7 @@
 //! `commit(Batch)`: all of it or nothing, durable when it returns, visible last.
 //!
 //! 1. Each message is written under a temporary name, outside any lock; one that is too large for
-//!    the journal is synced.
+//!    the journal is synced. Where a folder is renamed or removed meanwhile, this is done again.
 //! 2. The accounts are locked, in the order of their names. Copies that were delivered before are
 //!    done already; the others get UIDs. The whole batch is one record of the journal.
 //! 3. The locks are given up, and the record's sync waited for together with others.
@@ -11,7 +11,7 @@
 mod place;
 mod write;
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use facteur_journal::Ticket;
 use facteur_model::{AccountId, Guid, InternalDate};
@@ -20,7 +20,7 @@ use facteur_spool::{Logged, SpoolError, Staged};
 pub(crate) use self::place::next_uid;
 use self::{
     place::Locked,
-    write::{Bodies, Written, write},
+    write::{Bodies, Written, all_there, write},
 };
 use crate::{
     Append, Appended, Batch, Committed, MessageState, StoreError, checkpoint,
@@ -38,16 +38,29 @@ pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, S
 }
 
 fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
-    let entered = shared.log.enter()?;
     let owners = owners(shared, batch)?;
     let mut bodies = Bodies::default();
-    let mut written = write(shared, batch, &owners, &mut bodies)?;
     let mut staged = stage(shared, batch, &mut bodies)?;
-    let (steps, ticket, permits) = {
+    let (entered, (steps, ticket, permits)) = loop {
+        let then = shared.log.folders_now();
+        let mut written = match write(shared, batch, &owners, &mut bodies) {
+            Err(StoreError::Io(error))
+                if error.kind() == io::ErrorKind::NotFound
+                    && shared.log.folders_may_differ(then) =>
+            {
+                drop(shared.log.folders_stay());
+                continue;
+            }
+            written => written?,
+        };
+        let entered = shared.log.enter()?;
         let mut work = Work::lock(shared, &owners)?;
+        if shared.log.folders_may_differ(then) && !all_there(shared, &written)? {
+            continue;
+        }
         let steps = work.plan(batch, &written)?;
         let ticket = work.record(batch, &mut written, &steps, &mut staged, &bodies)?;
-        (steps, ticket, work.permits())
+        break (entered, (steps, ticket, work.permits()));
     };
     let mut wakes = Wakes::default();
     let waited = shared.log.wait(ticket);
@@ -98,7 +111,7 @@ fn stage<'a>(
         let content = content.unwrap_or_else(|| Content::File {
             name: staged.name().to_owned(),
         });
-        let entry = serde_json::to_vec(entry).map_err(std::io::Error::from)?;
+        let entry = serde_json::to_vec(entry).map_err(io::Error::from)?;
         all.push((staged, SpoolRecord::Add { entry, content }));
     }
     Ok(all)
@@ -250,7 +263,7 @@ impl<'a> Work<'a> {
         for (id, change) in &batch.updates {
             record.spool.push(SpoolRecord::Update {
                 id: id.as_str().to_owned(),
-                change: serde_json::to_vec(change).map_err(std::io::Error::from)?,
+                change: serde_json::to_vec(change).map_err(io::Error::from)?,
             });
         }
         let ticket = self.shared.log.append(&record, &bodies.bytes)?;
@@ -302,7 +315,7 @@ impl<'a> Work<'a> {
                         state,
                         (&written.base, None),
                         &append.keywords,
-                    )?;
+                    );
                     files.push((temporary, path));
                 }
             }

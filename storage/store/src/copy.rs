@@ -135,7 +135,7 @@ impl Transfer {
             };
             let keywords = self.keywords.set(there.keywords);
             let as_named = (&*base, Some(old.guid));
-            let path = owner.name_new(shared, (to, &mut links.named), there, as_named, keywords)?;
+            let path = owner.name_new(shared, (to, &mut links.named), there, as_named, keywords);
             if let Some((_, last)) = links.files.last_mut() {
                 *last = path;
             }

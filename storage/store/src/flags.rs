@@ -8,7 +8,7 @@ use facteur_model::{FlagOperation, Flags, Keyword, ModSeq, Uid, UidSet};
 use crate::{
     FlagChange, FlagOutcome, KeywordSetId, MessageState, Snapshot, StoreError,
     keywords::KeywordTable,
-    owner::{Owner, count_in, count_out, row_of},
+    owner::{Owner, State, count_in, count_out, row_of},
     pending::{Pending, Show},
     record::{Change, FlagRun, MailboxId},
     shared::Shared,
@@ -26,6 +26,44 @@ pub(crate) fn store(
     let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
     let mut state = owner.lock_settled(shared, &mut wakes)?;
+    let outcome = change_flags(owner, shared, &mut state, view, uids, change, &mut wakes);
+    drop(state);
+    drop(entered);
+    outcome
+}
+
+/// The same, if nobody and no disk has to be waited for.
+pub(crate) fn store_at_hand(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    view: &View,
+    uids: &UidSet,
+    change: &FlagChange,
+) -> Option<Result<FlagOutcome, StoreError>> {
+    let entered = shared.log.enter_at_hand()?;
+    let mut wakes = Wakes::default();
+    let mut state = owner.lock_at_hand()?;
+    let folder = state.folder_of_mut(&view.core).ok()?;
+    let reserved = folder.row.highest_modseq.value() + 1 < folder.identity.modseq_ceiling
+        && folder.row.uid_next <= folder.identity.uid_ceiling;
+    if folder.keywords.is_none() || !reserved {
+        return None;
+    }
+    let outcome = change_flags(owner, shared, &mut state, view, uids, change, &mut wakes);
+    drop(state);
+    drop(entered);
+    Some(outcome)
+}
+
+fn change_flags(
+    owner: &Arc<Owner>,
+    shared: &Shared,
+    state: &mut State,
+    view: &View,
+    uids: &UidSet,
+    change: &FlagChange,
+    wakes: &mut Wakes,
+) -> Result<FlagOutcome, StoreError> {
     let folder = state.folder_of_mut(&view.core)?;
     let snapshot = view.snapshot();
     let mut keywords = Keywords::new(owner.keywords(shared, folder)?);
@@ -82,9 +120,7 @@ pub(crate) fn store(
         shows: vec![show],
         rows,
     };
-    owner.show_one(shared, &mut state, pending, &mut wakes)?;
-    drop(state);
-    drop(entered);
+    owner.show_one(shared, state, pending, wakes)?;
     Ok(outcome)
 }
 

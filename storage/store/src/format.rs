@@ -285,15 +285,14 @@ impl Owner {
         state: &MessageState,
         (base, guid): (&str, Option<Guid>),
         keywords: &[Keyword],
-    ) -> Result<PathBuf, StoreError> {
+    ) -> PathBuf {
         let name = core.name();
         let (Layout::Maildir(layout), Some(maildir)) = (&self.layout, core.maildir()) else {
             let mails = self.layout.mails(&name);
-            return Ok(mails.join(facteur_sdbox::Layout::file_name(state.uid)));
+            return mails.join(facteur_sdbox::Layout::file_name(state.uid));
         };
         let dir = layout.folder(&name);
-        let (place, name, whole) =
-            maildir.place(&shared.disk, &dir, base, state.flags, keywords)?;
+        let (place, name, whole) = maildir.place(&shared.disk, &dir, base, state.flags, keywords);
         let path = place.file(&dir, &name);
         named.push(Named {
             uid: state.uid,
@@ -303,7 +302,7 @@ impl Owner {
             name,
             dirty: !whole,
         });
-        Ok(path)
+        path
     }
 
     /// Does `work`; once more after a look at the mailbox's folder, if a file that it needs is not

@@ -3,11 +3,14 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use facteur_journal::{Journal, Progress, Ticket, Until};
+use facteur_journal::{Fsync, Journal, Progress, Ticket, Until};
 use facteur_model::{AccountId, Guid};
 
 use crate::{StoreError, owner::Owner, record::Record};
@@ -21,11 +24,15 @@ pub(crate) struct Log {
     gate: RwLock<()>,
     since: Mutex<Since>,
     /// Held by who renames or removes folders, and shared by who removes files of before.
-    pub(crate) folders: RwLock<()>,
+    folders: RwLock<()>,
+    /// How often that began or ended: odd meanwhile.
+    folder_changes: AtomicU64,
     /// Told when there is something to do for the one who makes checkpoints.
     pub(crate) wake: Condvar,
     /// Most bytes that the journal may hold.
     limit: u64,
+    /// What is written is synced before it is acknowledged.
+    waits_for_syncs: bool,
 }
 
 /// What happened since the last checkpoint.
@@ -67,7 +74,7 @@ impl Since {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Log {
-    pub(crate) fn new(journal: Journal, limit: u64) -> Self {
+    pub(crate) fn new(journal: Journal, limit: u64, fsync: Fsync) -> Self {
         Self {
             // It is 32 hexadecimal digits.
             id: Guid::parse(&journal.id()).unwrap_or(Guid::from_bytes([0; 16])),
@@ -75,8 +82,10 @@ impl Log {
             gate: RwLock::default(),
             since: Mutex::default(),
             folders: RwLock::default(),
+            folder_changes: AtomicU64::new(0),
             wake: Condvar::new(),
             limit,
+            waits_for_syncs: fsync == Fsync::Always,
         }
     }
 
@@ -85,12 +94,18 @@ impl Log {
         self.id
     }
 
-    /// Lets a change begin once there is room for it; to be called without any account's lock.
+    /// Lets a change begin once there is room for it; to be called without any account's lock, and
+    /// without what may take long: a checkpoint waits for it, and everybody else for the checkpoint.
     pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, StoreError> {
         if self.journal.bytes() > self.limit {
             self.wait_for_room()?;
         }
-        Ok(self.gate.read().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.keep_going())
+    }
+
+    /// As [`Self::enter`], for what needs no room.
+    pub(crate) fn keep_going(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Self::enter`], whether there is room or not: for what a checkpoint does.
@@ -115,6 +130,14 @@ impl Log {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    /// The same, if nobody and no sync has to be waited for.
+    pub(crate) fn enter_at_hand(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        if self.waits_for_syncs || self.journal.bytes() > self.limit {
+            return None;
+        }
+        self.gate.try_read().ok()
     }
 
     /// Keeps changes from beginning, when none is under way.
@@ -210,8 +233,24 @@ impl Log {
 
     /// Keeps files that are still to go from being looked for where others will be. To be held while
     /// folders are renamed or removed.
-    pub(crate) fn lock_folders(&self) -> RwLockWriteGuard<'_, ()> {
-        self.folders.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock_folders(&self) -> FoldersLocked<'_> {
+        let held = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        self.folder_changes.fetch_add(1, Ordering::AcqRel);
+        FoldersLocked {
+            changes: &self.folder_changes,
+            _held: held,
+        }
+    }
+
+    /// A moment: for [`Self::folders_may_differ`].
+    pub(crate) fn folders_now(&self) -> u64 {
+        self.folder_changes.load(Ordering::Acquire)
+    }
+
+    /// Whether an account's folders may have other names than at the moment `then`. To be asked while
+    /// the account is locked.
+    pub(crate) fn folders_may_differ(&self, then: u64) -> bool {
+        !then.is_multiple_of(2) || self.folders_now() != then
     }
 
     /// As [`Self::lock_folders`], for who removes such files.
@@ -250,5 +289,17 @@ impl Log {
         for paths in self.since().paths() {
             paths.retain(|path| !path.starts_with(folder));
         }
+    }
+}
+
+/// While it lives folders may be renamed and removed: [`Log::lock_folders`].
+pub(crate) struct FoldersLocked<'a> {
+    changes: &'a AtomicU64,
+    _held: RwLockWriteGuard<'a, ()>,
+}
+
+impl Drop for FoldersLocked<'_> {
+    fn drop(&mut self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 }

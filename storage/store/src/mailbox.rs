@@ -64,6 +64,8 @@ pub struct Summary {
     pub body: Vec<u8>,
 }
 
+/// So many messages are changed in less time than handing them to another thread takes.
+const FEW: usize = 16;
 /// Summaries are fetched so many UIDs at a time: others get at the index in between.
 const SUMMARIES: usize = 512;
 
@@ -117,6 +119,19 @@ impl Mailbox {
     /// Then no flag was changed.
     pub fn store(&self, uids: &UidSet, change: &FlagChange) -> Result<FlagOutcome, StoreError> {
         flags::store(&self.owner, &self.shared, &self.view, uids, change)
+    }
+
+    /// STORE for few messages, if it can be done at once: this waits for nobody and for no disk, so
+    /// that async callers may ask. `None` says nothing: ask [`Self::store`] then.
+    pub fn store_at_hand(
+        &self,
+        uids: &UidSet,
+        change: &FlagChange,
+    ) -> Option<Result<FlagOutcome, StoreError>> {
+        if self.view.snapshot().select(uids).nth(FEW).is_some() {
+            return None;
+        }
+        flags::store_at_hand(&self.owner, &self.shared, &self.view, uids, change)
     }
 
     /// Removes those of `uids` that have `\Deleted` (or all of them with `force`); says which.

@@ -173,6 +173,14 @@ impl Owner {
         Ok(state)
     }
 
+    /// Locks the account, if nobody has to be waited for and nothing is under way.
+    pub(crate) fn lock_at_hand(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.try_lock().ok()?;
+        // While rows are written the index is taken for longer.
+        let idle = state.pending.is_empty() && !self.is_broken() && self.index.try_lock().is_ok();
+        idle.then_some(state)
+    }
+
     /// What the account holds, if nobody has to be waited for.
     pub(crate) fn usage_at_hand(&self) -> Option<Usage> {
         let state = self.state.try_lock().ok()?;

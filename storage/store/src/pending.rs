@@ -170,7 +170,7 @@ impl Owner {
     }
 
     /// Takes back what could not be made durable: the numbers it got are not given again.
-    fn take_back(&self, shared: &Shared, state: &mut State) {
+    fn take_back(self: &Arc<Self>, shared: &Shared, state: &mut State) {
         state.pending.retain(|pending| {
             let failed = shared.log.progress(pending.ticket) == Progress::Failed;
             if failed {
@@ -182,11 +182,13 @@ impl Owner {
             !failed
         });
         if !state.pending.is_empty() {
-            // What came after the failure counts with what failed: it is left to be counted again.
-            self.abandon(
-                shared,
-                &StoreError::Io(std::io::Error::other("the journal failed and works again")),
-            );
+            // What came after the failure counts with what failed: it is counted again.
+            let error = std::io::Error::other("the journal failed and works again").into();
+            if let Err(error) = self.look_through::<()>(shared, &error)
+                && !self.is_broken()
+            {
+                self.abandon(shared, &error);
+            }
             return;
         }
         for folder in state.folders.values_mut() {

@@ -138,6 +138,7 @@ impl Shared {
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
+        self.tell_again(&owner)?;
         let before = self.weight.fetch_add(owner.weight, Ordering::Relaxed);
         if before + owner.weight > self.options.cache.size {
             self.log.wake.notify_all();
@@ -148,6 +149,8 @@ impl Shared {
     /// Does what could not be done of the journal's changes to an account that is not loaded; says
     /// whether there was any.
     pub(crate) fn settle(&self, account: &AccountId) -> Result<bool, StoreError> {
+        // A checkpoint that carries the account's changes forward must not be seen half done.
+        let _going = self.log.keep_going();
         if !self.log.since().unsettled.contains(account) {
             return Ok(false);
         }

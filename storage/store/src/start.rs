@@ -48,7 +48,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         },
     )?;
     let run = Run::next(&disk, &options.state, recovered.was_clean())?;
-    let log = Arc::new(Log::new(journal, size));
+    let log = Arc::new(Log::new(journal, size, options.fsync));
     let how = How {
         rewrite: run.loss,
         incomplete: report(&recovered),

@@ -158,7 +158,8 @@ impl Store {
         self.shared.on_spooled.store(Some(Arc::new(wake)));
     }
 
-    /// Calls `told` whenever a commit or a session changed what an account holds.
+    /// Calls `told` whenever a commit or a session changed what an account holds; and with what it
+    /// holds when it is loaded, in case that an earlier process could not tell all.
     pub fn on_usage_changed(&self, told: UsageChanged) {
         self.shared.on_usage.store(Some(Arc::new(told)));
     }

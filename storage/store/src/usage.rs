@@ -91,11 +91,7 @@ impl Account {
     /// # Errors
     /// When the account is being reopened.
     pub fn tell_usage(&self) -> Result<Usage, StoreError> {
-        let state = self.owner().lock()?;
-        let spec = self.owner().spec();
-        let usage = state.usage(&spec.quota);
-        self.shared().tell(&spec, usage, usage);
-        Ok(usage)
+        self.shared().tell_again(self.owner())
     }
 }
 
@@ -115,6 +111,17 @@ impl Shared {
         if before != told.usage {
             self.tell(&spec, before, told.usage);
         }
+    }
+
+    /// Tells what the account holds, though that is not new: a listener that keeps it elsewhere may
+    /// have missed the last of an earlier process.
+    pub(crate) fn tell_again(&self, owner: &Owner) -> Result<Usage, StoreError> {
+        let state = owner.lock()?;
+        // What was told before: changes that are not visible yet are told when they are.
+        let usage = state.told.as_ref().map(|told| told.usage);
+        let usage = usage.unwrap_or_default();
+        self.tell(&owner.spec(), usage, usage);
+        Ok(usage)
     }
 
     pub(crate) fn tell(&self, account: &AccountSpec, before: Usage, now: Usage) {

@@ -2,11 +2,7 @@
 //!
 //! Needs `doveadm`; without it the test notes that it was skipped, and with `CI=true` fails.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it is surprised"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::{
     io::Write as _,
@@ -355,7 +351,7 @@ fn we_read_xz_as_dovecot_does() {
         xz.write_all(plain).unwrap();
         let xz = xz.finish().unwrap();
         let mut file = stored[..29].to_vec();
-        write!(file, "{:016X}\n", xz.len()).unwrap();
+        writeln!(file, "{:016X}", xz.len()).unwrap();
         file.extend_from_slice(&xz);
         write!(file, "\n\x01\x03\nZ{size:x}\n").unwrap();
         file.extend_from_slice(&metadata[4..]);

@@ -26,7 +26,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(reading) = read(&files) else { return };
     let image = reading.image;
     assert!(image.messages.is_sorted_by(|a, b| a.uid < b.uid));
-    let past_last = image.messages.last().map_or(1, |m| u64::from(m.uid.value()) + 1);
+    let past_last = image
+        .messages
+        .last()
+        .map_or(1, |m| u64::from(m.uid.value()) + 1);
     assert!(image.next_uid >= past_last);
     // The format has no UID 2^32 to give next.
     if image.next_uid > u64::from(u32::MAX) || image.keywords.iter().any(|k| k.contains('\0')) {
@@ -39,13 +42,26 @@ fuzz_target!(|bytes: &[u8]| {
         ..Files::default()
     })
     .expect("what we wrote is read");
-    assert!(again.remarks.iter().all(|remark| matches!(remark, Remark::CutLog)), "{:?}", again.remarks);
+    assert!(
+        again
+            .remarks
+            .iter()
+            .all(|remark| matches!(remark, Remark::CutLog)),
+        "{:?}",
+        again.remarks
+    );
     assert_eq!(again.image.messages.len(), image.messages.len());
     for (one, other) in image.messages.iter().zip(&again.image.messages) {
         assert_eq!((one.uid, one.flags), (other.uid, other.flags));
         let names = |image: &facteur_dovecot::MailboxImage, set| {
-            image.keyword_names(set).map(str::to_owned).collect::<Vec<_>>()
+            image
+                .keyword_names(set)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(names(&image, one.keywords), names(&again.image, other.keywords));
+        assert_eq!(
+            names(&image, one.keywords),
+            names(&again.image, other.keywords)
+        );
     }
 });

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -207,7 +208,12 @@ impl Campaign {
             self.crash_while_starting(crash);
         }
         self.facteur.restart();
-        check(&self.facteur, &mut self.ledger, lost);
+        let (facteur, ledger) = (&self.facteur, &mut self.ledger);
+        let checked = catch_unwind(AssertUnwindSafe(|| check(facteur, ledger, lost)));
+        if let Err(broken) = checked {
+            note(format!("== the server's log\n{}", self.facteur.log()));
+            resume_unwind(broken);
+        }
     }
 
     /// Goes back to how it was before the first crash: after a broken promise too.

@@ -253,7 +253,20 @@ impl Image {
             node.links = 0;
         }
         self.count_links();
+        if loss != Loss::Nothing {
+            self.rename_boot();
+        }
         self
+    }
+
+    /// The server tells by the kernel's name of this boot whether the machine has been down. Here it
+    /// only seems to have been: what the server noted is made another's.
+    fn rename_boot(&mut self) {
+        for node in self.nodes.values_mut().filter(|node| node.name == "run") {
+            if let Content::File { bytes, .. } = &mut node.content {
+                bytes.iter_mut().take(8).for_each(|digit| *digit = b'x');
+            }
+        }
     }
 
     fn count_links(&mut self) {

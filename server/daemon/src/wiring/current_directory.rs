@@ -44,6 +44,7 @@ impl Directory for CurrentDirectory {
         alias(address: &'a Address) -> Option<Vec<String>>;
         catch_all(domain: &'a Domain) -> Option<Vec<String>>;
         sender_login(address: &'a Address) -> Option<Vec<String>>;
+        domain_quota(domain: &'a Domain) -> Option<u64>;
         record_usage(account: &'a Address, bytes: u64, messages: u64) -> ();
         forget_account(address: &'a Address) -> ();
     }

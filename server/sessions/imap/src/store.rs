@@ -53,11 +53,15 @@ impl Session {
     ) -> Result<FlagOutcome, Stop> {
         let user = self.user()?.name.clone();
         let mailbox = self.selected()?.mailbox.clone();
+        let logged = may_turn_deleted(&change) && mail_log::enabled();
+        if !logged && let Some(done) = mailbox.store_at_hand(&uids, &change) {
+            return Ok(done?);
+        }
         let outcome = self
             .blocking(move || {
                 let before = mailbox.snapshot();
                 let outcome = mailbox.store(&uids, &change)?;
-                if may_turn_deleted(&change) && mail_log::enabled() {
+                if logged {
                     let after = mailbox.snapshot();
                     for (event, deleted) in [(Event::Delete, true), (Event::Undelete, false)] {
                         let which = turned(&before, &after, &outcome.stored, deleted);

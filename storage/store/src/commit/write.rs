@@ -110,6 +110,16 @@ pub(super) fn write<'a>(
     Ok(written)
 }
 
+/// Whether the files are still where they were written.
+pub(super) fn all_there(shared: &Shared, written: &[Written]) -> Result<bool, StoreError> {
+    for path in written.iter().filter_map(|written| written.path.as_deref()) {
+        if shared.disk.kind(path)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn write_one(
     shared: &Shared,
     (format, dir): (MailFormat, &Path),

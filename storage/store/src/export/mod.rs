@@ -15,7 +15,7 @@ use std::{
 
 use facteur_disk::{Disk, DiskFile, EntryKind};
 use facteur_format::{Identity, Places, Subscriptions};
-use facteur_model::{AccountSpec, MailboxName};
+use facteur_model::{AccountSpec, MailFormat, MailboxName};
 use serde::Serialize;
 
 use crate::{Account, Mailbox, Store, StoreError, format::Layout};
@@ -74,6 +74,11 @@ impl Store {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Exported, StoreError> {
         let disk = self.disk();
+        if spec.format == MailFormat::Maildir {
+            return Err(StoreError::Cannot(
+                "the account is a Maildir, which Dovecot opens as it stands: copy its folder",
+            ));
+        }
         if !disk.is_dir(&spec.home)? {
             return Err(StoreError::Cannot(
                 "the account was never used: there is nothing to export",

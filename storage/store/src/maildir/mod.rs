@@ -8,11 +8,13 @@
 //! the way of every change. Journal records name bases; doing them again ([`redo`]) finds the files by
 //! those, whatever flags their names say by then.
 
+mod compare;
 mod found;
 mod look;
 mod merge;
 mod names;
 mod redo;
+mod taken;
 mod watch;
 
 pub(crate) use found::{Found, adopt, find, listed_files};
@@ -34,8 +36,8 @@ use facteur_maildir::{
 };
 use facteur_model::{Flags, Guid, Keyword, Uid, UidSet};
 
-pub(crate) use look::reconcile;
 pub(crate) use redo::Redo;
+use taken::reconcile;
 pub(crate) use watch::Watch;
 
 use crate::{MessageState, StoreError, shared::Shared};
@@ -118,7 +120,8 @@ impl Folder {
         self.lock().stamps = None;
     }
 
-    /// Where a new message's file belongs, what it is called, and whether that says all its keywords.
+    /// Where a new message's file belongs, what it is called, and whether that says all its keywords:
+    /// those that have no letter yet are written with the next checkpoint.
     pub(crate) fn place(
         &self,
         disk: &Disk,
@@ -126,21 +129,25 @@ impl Folder {
         base: &str,
         flags: Flags,
         keywords: &[Keyword],
-    ) -> Result<(Place, Vec<u8>, bool), StoreError> {
+    ) -> (Place, Vec<u8>, bool) {
         let mut letters = Letters::EMPTY;
         let mut whole = true;
         if !keywords.is_empty() {
             let mut inner = self.lock();
-            let known = inner.keywords(disk, dir)?;
-            for keyword in keywords {
-                match known.letter(keyword) {
-                    Some(letter) => letters = letters.with(letter),
-                    None => whole = false,
+            // The record of the message is made by now: what cannot be read waits too.
+            match inner.keywords(disk, dir) {
+                Ok(known) => {
+                    letters = names::letters_of(known, keywords);
+                    whole = keywords.iter().all(|k| known.letter(k).is_some());
+                }
+                Err(error) => {
+                    tracing::warn!(path = %dir.display(), %error, "keywords cannot be read");
+                    whole = false;
                 }
             }
         }
         let (place, name) = NewMessage::place(base, flags, letters);
-        Ok((place, name, whole))
+        (place, name, whole)
     }
 }
 

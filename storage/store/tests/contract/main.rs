@@ -6,6 +6,11 @@
     reason = "a test stops where it is surprised"
 )]
 
+use facteur_model::MailFormat;
+
+/// The format of the accounts.
+const FORMAT: MailFormat = MailFormat::Sdbox;
+
 mod append;
 mod change;
 mod compressed;
@@ -14,7 +19,9 @@ mod folder;
 mod headers;
 mod maintenance;
 mod quota;
+mod race;
 mod rebuild;
 mod redelivery;
 mod script;
+mod sdbox;
 mod world;

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use facteur_disk::Disk;
 use facteur_model::{
-    AccountId, AccountSpec, Flags, Guid, InternalDate, MailboxName, QuotaLimits, SpecialUse, Uid,
-    UidSet,
+    AccountId, AccountSpec, Flags, Guid, InternalDate, MailFormat, MailboxName, QuotaLimits,
+    SpecialUse, Uid, UidSet,
 };
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
 use facteur_store::{
@@ -80,9 +80,31 @@ impl World {
         AccountSpec {
             id: AccountId::new(&format!("{who}@example.test")),
             home: self.home(who),
-            format: facteur_model::MailFormat::Sdbox,
+            format: crate::FORMAT,
             quota: QuotaLimits::default(),
         }
+    }
+
+    /// A mailbox's folder below which its messages lie.
+    pub(crate) fn mails(&self, who: &str, mailbox: &str) -> PathBuf {
+        let home = self.home(who);
+        match (crate::FORMAT, mailbox) {
+            (MailFormat::Sdbox, _) => home.join("mailboxes").join(mailbox).join("dbox-Mails"),
+            (MailFormat::Maildir, "INBOX") => home,
+            (MailFormat::Maildir, _) => home.join(format!(".{}", mailbox.replace('/', "."))),
+        }
+    }
+
+    /// Names of files under construction in INBOX.
+    pub(crate) fn temporary(&self, who: &str) -> Vec<String> {
+        let mails = self.mails(who, "INBOX");
+        let (dir, prefix) = match crate::FORMAT {
+            MailFormat::Sdbox => (mails, "temp."),
+            MailFormat::Maildir => (mails.join("tmp"), ""),
+        };
+        let names = std::fs::read_dir(dir).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(prefix)).collect()
     }
 
     pub(crate) fn append(&self, who: &str, mailbox: &str) -> Append {

@@ -1,6 +1,8 @@
 //! What Dovecot's index knows is taken over, once.
 
-use facteur_model::{FlagOperation, Flags, MailboxName, Uid, UidSet};
+use std::path::Path;
+
+use facteur_model::{AccountSpec, FlagOperation, Flags, MailboxName, Uid, UidSet};
 use facteur_store::{FlagChange, Store};
 
 use crate::doveadm::{Dovecot, FOLDERS, ShownMailbox, ours};
@@ -126,42 +128,55 @@ fn an_index_that_is_lost_later_is_not_replaced_by_dovecots() {
 /// Killed at any call while it takes over: the next start finds what Dovecot knew all the same.
 #[test]
 fn a_tree_is_taken_over_whenever_the_process_is_killed() {
+    killed_at_every_call(false);
+}
+
+/// The account was ours before Dovecot's folders came into it.
+#[test]
+fn folders_are_taken_over_whenever_the_process_is_killed() {
+    killed_at_every_call(true);
+}
+
+fn killed_at_every_call(was_ours: bool) {
     let Some(dovecot) = Dovecot::new("") else {
         return;
     };
     dovecot.doveadm(&["save", "-m", "INBOX"], b"Subject: one\r\n\r\none\r\n");
-    dovecot.doveadm(
-        &["flags", "add", "\\Seen $Label1", "mailbox", "INBOX", "all"],
-        b"",
-    );
+    let flags = ["flags", "add", "\\Seen $Label1", "mailbox", "INBOX", "all"];
+    dovecot.doveadm(&flags, b"");
     dovecot.doveadm(&["mailbox", "create", "A/b"], b"");
     dovecot.doveadm(&["copy", "A/b", "mailbox", "INBOX", "all"], b"");
-    let folders = ["INBOX", "A/b"];
-    let expected = folders.map(|mailbox| expected(&dovecot, mailbox));
-    let original = dovecot.home.clone();
+    let folders: &[&str] = if was_ours {
+        &["A/b"]
+    } else {
+        &["INBOX", "A/b"]
+    };
+    let expected: Vec<_> = folders.iter().map(|f| expected(&dovecot, f)).collect();
     let mut calls = 0;
     loop {
         let home = dovecot.dir().join(format!("killed{calls}"));
-        let mut copy = std::process::Command::new("cp");
-        let copied = copy.arg("-a").arg(&original).arg(&home).status().unwrap();
-        assert!(copied.success());
-        let spec = facteur_model::AccountSpec {
+        let spec = AccountSpec {
             home: home.clone(),
             ..dovecot.spec()
         };
+        if was_ours {
+            let store = dovecot.store();
+            drop(store.account(&spec).unwrap());
+            store.close().unwrap();
+            copy(&dovecot.home.join("mailboxes/A"), &home.join("mailboxes/A"));
+        } else {
+            copy(&dovecot.home, &home);
+        }
         let (disk, faults) = facteur_disk::Disk::crashing(calls);
         let done = Store::open_on(disk, dovecot.options())
-            .and_then(|store| store.account(&spec))
+            .and_then(|store| store.account(&spec).map(drop))
             .is_ok();
         let struck = faults.struck();
         let store = dovecot.store();
         let account = store.account(&spec).unwrap();
         for (mailbox, expected) in folders.iter().zip(&expected) {
-            assert_eq!(
-                ours(&account, &home, mailbox),
-                *expected,
-                "{mailbox}, call {calls}"
-            );
+            let ours = ours(&account, &home, mailbox);
+            assert_eq!(ours, *expected, "{mailbox}, call {calls}");
         }
         drop(account);
         store.close().unwrap();
@@ -172,6 +187,12 @@ fn a_tree_is_taken_over_whenever_the_process_is_killed() {
         calls += 1;
     }
     assert!(calls > 40, "{calls} calls only");
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
 }
 
 #[test]

@@ -98,7 +98,7 @@ async fn quota_is_kept_to_the_byte() {
         client.ok("GETQUOTAROOT INBOX").await,
         [
             "* QUOTAROOT INBOX \"User quota\"",
-            "* QUOTA \"User quota\" (STORAGE 12 19)"
+            "* QUOTA \"User quota\" (STORAGE 12 20)"
         ]
     );
     let reply = client.try_append("INBOX", "", &[b'a'; 12_000]).await;
@@ -125,7 +125,7 @@ async fn quota_root_is_told_of_any_name_and_only_where_there_is_a_limit() {
         bob.ok("GETQUOTAROOT \"to be\"").await,
         [
             "* QUOTAROOT \"to be\" \"User quota\"",
-            "* QUOTA \"User quota\" (STORAGE 0 19)"
+            "* QUOTA \"User quota\" (STORAGE 0 20)"
         ]
     );
     let mut alice = rig.alice().await;

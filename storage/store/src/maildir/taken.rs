@@ -1,0 +1,205 @@
+//! Files that become messages.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use facteur_disk::Disk;
+use facteur_index::{Index, MailboxRow};
+use facteur_maildir::{BaseNames, FileName, guid_of};
+use facteur_model::{Guid, ModSeq, UidSet};
+
+use super::{
+    Found, Named, base_of,
+    compare::{Look, Noticed, Stray},
+    find,
+    merge::Translator,
+};
+use crate::{
+    KeywordSetId, MessageState, StoreError,
+    commit::next_uid,
+    keywords::KeywordTable,
+    owner::{Folder, count_in, row_of, state_of},
+    record::{Added, Content, MailboxId},
+};
+
+/// Most messages taken in at once.
+pub(super) const AT_ONCE: usize = 200;
+
+/// What strays become of.
+pub(super) struct TakenIn {
+    pub(super) state: MessageState,
+    pub(super) found: Found,
+    pub(super) named: Named,
+}
+
+impl TakenIn {
+    pub(super) fn guid(&self) -> Guid {
+        self.named.guid.unwrap_or_else(|| guid_of(&self.named.base))
+    }
+
+    /// The delivery by which a message of ours is known again.
+    fn delivery(&self) -> Guid {
+        BaseNames::mark(&self.named.base).unwrap_or_else(|| self.guid())
+    }
+
+    pub(super) fn into_added(self, mailbox: MailboxId, now: i64) -> Added {
+        Added {
+            mailbox,
+            message: row_of(&self.state).into(),
+            guid: self.guid(),
+            delivery: self.delivery(),
+            noted_at: now,
+            content: Content::There,
+            base: self.named.base.into_vec(),
+            envelope: self.found.scanned.envelope,
+            body_structure: self.found.scanned.body_structure,
+            body: self.found.scanned.body,
+        }
+    }
+}
+
+/// Reads files and gives them their numbers; those that are gone by now are passed over.
+pub(super) fn take_in(
+    disk: &Disk,
+    dir: &Path,
+    strays: Vec<Stray>,
+    row: &mut MailboxRow,
+    modseq: ModSeq,
+    translator: &mut Translator<'_>,
+) -> Result<Vec<TakenIn>, StoreError> {
+    let mut taken = Vec::with_capacity(strays.len());
+    for stray in strays {
+        let path = stray.place.file(dir, &stray.name);
+        let found = match find(disk, &path) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            // Without the others the mailbox could not be used at all.
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "message's file cannot be read and is left out");
+                continue;
+            }
+        };
+        let Some(name) = FileName::parse(&stray.name) else {
+            continue;
+        };
+        let uid = match stray.uid {
+            Some(uid) => {
+                row.uid_next = row.uid_next.max(u64::from(uid.value()) + 1);
+                uid
+            }
+            None => next_uid(row)?,
+        };
+        let (flags, letters) = (name.flags(), name.letters());
+        let state = MessageState {
+            uid,
+            modseq,
+            internal_date: found.internal_date,
+            size: found.scanned.size,
+            keywords: translator.set(KeywordSetId::default(), letters),
+            flags,
+        };
+        count_in(row, &state);
+        taken.push(TakenIn {
+            state,
+            found,
+            named: Named {
+                uid,
+                guid: stray.guid,
+                base: name.base().into(),
+                place: stray.place,
+                name: stray.name.into_vec(),
+                dirty: false,
+            },
+        });
+    }
+    Ok(taken)
+}
+
+/// Brings the index of a mailbox that is being opened in line with its folder: one that is new, or
+/// was left in use by another store.
+pub(crate) fn reconcile(
+    disk: &Disk,
+    names: &BaseNames,
+    index: &mut Index,
+    dir: &Path,
+    folder: &mut Folder,
+    going: &HashSet<PathBuf>,
+) -> Result<(), StoreError> {
+    let Some(maildir) = folder.core.maildir() else {
+        return Ok(());
+    };
+    let mailbox = folder.row.id;
+    let messages: Vec<MessageState> = index.messages(mailbox)?.iter().map(state_of).collect();
+    let expunged = index.expunged(mailbox, ModSeq::new(0))?;
+    let table = KeywordTable::from_rows(index.keyword_sets(mailbox)?);
+    let before = folder.row;
+    let row = &mut folder.row;
+    let mut inner = maildir.lock();
+    let file = inner.keywords(disk, dir)?.clone();
+    let mut translator = Translator::new(&file, Arc::new(table));
+    let look = Look {
+        messages: &messages,
+        going: &|| going.iter().filter_map(|path| base_of(path)).collect(),
+        keeps: &|uid| !expunged.contains(uid),
+    };
+    let Noticed {
+        mut changed,
+        gone,
+        mut strays,
+    } = inner.look_through(disk, dir, row, &look, names, &mut translator)?;
+    let known = strays.iter().rev().find_map(|stray| stray.uid);
+    let past_last = known.map_or(1, |uid| u64::from(uid.value()) + 1);
+    row.uid_next = row.uid_next.max(past_last).max(folder.identity.uid_ceiling);
+    let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+    row.highest_modseq = row.highest_modseq.max(ceiling);
+    let modseq = ModSeq::new(row.highest_modseq.value() + 1);
+    if !(strays.is_empty() && changed.is_empty() && gone.is_empty()) {
+        row.highest_modseq = modseq;
+        tracing::info!(path = %dir.display(), found = strays.len(), gone = gone.len(), changed = changed.len(), "index is brought in line with the folder");
+    }
+    for message in &mut changed {
+        message.modseq = modseq;
+    }
+    index.transaction(|transaction| {
+        transaction.expunge(mailbox, &gone, modseq)?;
+        changed
+            .iter()
+            .try_for_each(|message| transaction.set_flags(mailbox, message.uid, &row_of(message)))
+    })?;
+    loop {
+        let some = strays.len().min(AT_ONCE);
+        let some: Vec<Stray> = strays.drain(..some).collect();
+        let mut counts = *row;
+        let added = take_in(disk, dir, some, &mut counts, modseq, &mut translator)?;
+        row.uid_next = counts.uid_next;
+        let sets = std::mem::take(&mut translator.sets);
+        index.transaction(|transaction| {
+            for (set, text) in &sets {
+                transaction.add_keyword_set(mailbox, set.0, text)?;
+            }
+            added.iter().try_for_each(|one| {
+                let who = (one.guid(), &*one.named.base);
+                one.found
+                    .write(transaction, mailbox, &row_of(&one.state), who)
+            })
+        })?;
+        let named: Vec<Named> = added.iter().map(|one| one.named.clone()).collect();
+        inner.shown(&named, &[], &UidSet::new());
+        if strays.is_empty() {
+            break;
+        }
+    }
+    (row.messages, row.unseen, row.deleted, row.bytes) = (0, 0, 0, 0);
+    for message in index.messages(mailbox)? {
+        count_in(row, &state_of(&message));
+    }
+    if *row != before {
+        index.transaction(|transaction| transaction.set_mailbox(row))?;
+    }
+    inner.write_list(disk, dir, row)?;
+    inner.files = None;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The store's contract again, with Maildir as the format; and what only a Maildir has: other
+//! programs in it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it is surprised"
+)]
+
+use facteur_model::MailFormat;
+
+/// The format of the accounts.
+const FORMAT: MailFormat = MailFormat::Maildir;
+
+#[path = "../contract/append.rs"]
+mod append;
+#[path = "../contract/change.rs"]
+mod change;
+#[path = "../contract/crash.rs"]
+mod crash;
+#[path = "../contract/folder.rs"]
+mod folder;
+#[path = "../contract/quota.rs"]
+mod quota;
+#[path = "../contract/rebuild.rs"]
+mod rebuild;
+#[path = "../contract/redelivery.rs"]
+mod redelivery;
+#[path = "../contract/script.rs"]
+mod script;
+#[path = "../contract/world.rs"]
+mod world;
