@@ -141,6 +141,13 @@ pub(crate) fn graves(disk: &Disk, layout: &Layout) -> io::Result<Vec<(Guid, Path
     Ok(names.collect())
 }
 
+/// Whether `path` is such a folder's.
+pub(crate) fn is_grave(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let guid = name.and_then(|name| name.strip_prefix(GRAVE));
+    guid.and_then(Guid::parse).is_some()
+}
+
 /// Where the messages are in such a folder: it is theirs, or the mailbox's whole.
 pub(crate) fn mails_in(disk: &Disk, layout: &Layout, grave: PathBuf) -> io::Result<PathBuf> {
     let mails = layout.mails(&MailboxName::inbox());

@@ -384,13 +384,8 @@ impl Owner {
         modseq: u64,
     ) -> Result<(), StoreError> {
         let held = folder.identity;
-        if uid < held.uid_ceiling && modseq < held.modseq_ceiling {
+        let Some(raised) = raised(held, uid, modseq) else {
             return Ok(());
-        }
-        let raised = Identity {
-            uid_ceiling: held.uid_ceiling.max(uid.saturating_add(UID_BLOCK)),
-            modseq_ceiling: held.modseq_ceiling.max(modseq.saturating_add(MODSEQ_BLOCK)),
-            ..held
         };
         let name = folder.core.name();
         raised.write(&shared.disk, &self.layout, &name)?;
@@ -401,6 +396,16 @@ impl Owner {
         folder.identity = raised;
         Ok(())
     }
+}
+
+/// An identity whose numbers reach beyond `uid` and `modseq`, if the one that is held does not.
+pub(crate) fn raised(held: Identity, uid: u64, modseq: u64) -> Option<Identity> {
+    let reaches = uid < held.uid_ceiling && modseq < held.modseq_ceiling;
+    (!reaches).then(|| Identity {
+        uid_ceiling: held.uid_ceiling.max(uid.saturating_add(UID_BLOCK)),
+        modseq_ceiling: held.modseq_ceiling.max(modseq.saturating_add(MODSEQ_BLOCK)),
+        ..held
+    })
 }
 
 fn reopened() -> StoreError {

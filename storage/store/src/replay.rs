@@ -14,7 +14,7 @@ use std::{
 use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_journal::Lsn;
-use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid};
+use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid, UidValidity};
 use facteur_sdbox::{Identity, Layout, MessageFile, Metadata, NewMessage, Source};
 use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
 
@@ -61,6 +61,8 @@ pub(crate) struct How {
     pub(crate) rewrite: bool,
     /// The journal has lost records: the files must be looked through.
     pub(crate) incomplete: bool,
+    /// Indexes as well, which the journal does not have whole: a sync has failed.
+    pub(crate) reindex: bool,
 }
 
 /// Changes being done again.
@@ -83,8 +85,8 @@ pub(crate) struct Replay<'a> {
 struct Home {
     index: Index,
     applied: Option<Lsn>,
-    /// Each mailbox's messages and row, by its GUID; a deleted one has no row.
-    mailboxes: HashMap<Guid, (PathBuf, Option<u32>)>,
+    /// Each mailbox's messages and row, by its GUID.
+    mailboxes: HashMap<Guid, (PathBuf, u32)>,
     inbox: PathBuf,
     marked: bool,
 }
@@ -148,7 +150,7 @@ impl<'a> Replay<'a> {
             if self.homes.len() >= OPEN {
                 self.homes.clear();
             }
-            let home = Home::open(self.disk, self.log, path, self.how.incomplete)?;
+            let home = Home::open(self.disk, self.log, path, self.how)?;
             self.touched.insert(path.to_owned());
             let mails = home.mailboxes.values().map(|(mails, _)| mails.clone());
             self.touched.extend(mails);
@@ -178,7 +180,7 @@ impl<'a> Replay<'a> {
 }
 
 impl Home {
-    fn open(disk: &Disk, log: &Log, home: &Path, incomplete: bool) -> Result<Self, StoreError> {
+    fn open(disk: &Disk, log: &Log, home: &Path, how: How) -> Result<Self, StoreError> {
         if !disk.is_dir(home)? {
             // It may be on a disk that is not mounted now.
             return Err(io::Error::new(io::ErrorKind::NotFound, "the mail home is missing").into());
@@ -201,7 +203,14 @@ impl Home {
             }
             Err(error) => return Err(error.into()),
         };
-        let fresh = fresh || incomplete;
+        // One that says nothing was lost with the machine before it was filled; one that says this was
+        // not filled to the end.
+        let session = index.fact(SESSION)?;
+        let unfilled = session.is_none_or(|session| session == INCOMPLETE);
+        let fresh = fresh || unfilled || how.incomplete;
+        if how.reindex {
+            index.optimize()?;
+        }
         if fresh {
             // What the journal has not is looked for in the files when the account is opened.
             index.transaction(|t| t.set_fact(SESSION, INCOMPLETE))?;
@@ -212,20 +221,24 @@ impl Home {
             false => slot::applied(&index, log)?,
         };
         let mut mailboxes = HashMap::new();
-        for (guid, grave) in graves(disk, &layout)? {
-            let mails = mails_in(disk, &layout, grave)?;
-            mailboxes.insert(guid, (mails, None));
-        }
         let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
-        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
-            let Some(identity) = Identity::read(disk, &layout, &folder.name)? else {
-                continue;
-            };
+        let mut join = |identity: Identity, mails| {
             let row = match known.get(&identity.guid) {
                 Some(row) => row.id,
                 None => index.transaction(|t| t.add_mailbox(&new_row(&identity)))?,
             };
-            mailboxes.insert(identity.guid, (layout.mails(&folder.name), Some(row)));
+            mailboxes.insert(identity.guid, (mails, row));
+            Ok::<_, StoreError>(())
+        };
+        // Messages may have been copied from what was deleted since; opening the account forgets it.
+        for (guid, grave) in graves(disk, &layout)? {
+            let mails = mails_in(disk, &layout, grave)?;
+            join(Identity::new(UidValidity::FIRST, guid), mails)?;
+        }
+        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
+            if let Some(identity) = Identity::read(disk, &layout, &folder.name)? {
+                join(identity, layout.mails(&folder.name))?;
+            }
         }
         Ok(Self {
             index,
@@ -238,9 +251,9 @@ impl Home {
 
     /// Gives a mailbox the number of its row now; says whether it has one.
     fn join(&self, mailbox: &mut MailboxId) -> bool {
-        let row = self.mailboxes.get(&mailbox.guid).and_then(|(_, row)| *row);
-        mailbox.row = row.unwrap_or_default();
-        row.is_some()
+        let found = self.mailboxes.get(&mailbox.guid);
+        mailbox.row = found.map_or(0, |(_, row)| *row);
+        found.is_some()
     }
 
     fn write(&mut self, log: &Log, lsn: Lsn, changes: &[Change]) -> Result<(), StoreError> {
