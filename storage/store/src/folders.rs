@@ -300,12 +300,12 @@ impl Owner {
             view.wake_with(&mut wakes);
         }
         // It is deleted. What is left over now goes when the account is opened next.
-        let tidied = self
-            .forget_mailbox(shared, &state, folder.row.id)
-            .and_then(|()| match whole {
-                true => Ok(()),
-                false => self.tidy(shared, &mut state, name, has_children),
-            });
+        let tidied =
+            self.forget_mailbox(shared, &state, folder.row.id)
+                .and_then(|()| match whole {
+                    true => Ok(()),
+                    false => self.tidy(shared, &mut state, name, has_children),
+                });
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }

@@ -113,7 +113,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
 
 /// How an account was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(crate) enum Left {
     /// In order.
     Clean,
     /// In use with this store's journal, whose changes are done or still to be done.
@@ -122,7 +122,7 @@ enum Left {
     Elsewhere,
 }
 
-fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
+pub(crate) fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
     let noted = index.fact(SESSION)?;
     Ok(
         match noted.as_deref().and_then(|noted| noted.split_once(' ')) {

@@ -23,6 +23,7 @@ use crate::{
     compress::Compression,
     copy,
     folders::{graves, mails_in},
+    load::{self, Left},
     log::Log,
     maintenance,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
@@ -88,6 +89,7 @@ struct Home {
     /// Each mailbox's messages and row, by its GUID.
     mailboxes: HashMap<Guid, (PathBuf, u32)>,
     inbox: PathBuf,
+    /// Whether the index says that more than it has is in the journal, or in the files.
     marked: bool,
 }
 
@@ -159,8 +161,9 @@ impl<'a> Replay<'a> {
         let Some(home) = self.homes.get_mut(path) else {
             return Ok(());
         };
+        let mut whole = true;
         for change in &changes {
-            home.files(
+            whole &= home.files(
                 self.disk,
                 change,
                 bodies,
@@ -175,7 +178,7 @@ impl<'a> Replay<'a> {
             let mailboxes = change.mailboxes();
             mailboxes.into_iter().all(|mailbox| home.join(mailbox))
         });
-        home.write(self.log, lsn, &changes)
+        home.write(self.log, lsn, &changes, whole)
     }
 }
 
@@ -215,6 +218,9 @@ impl Home {
             // What the journal has not is looked for in the files when the account is opened.
             index.transaction(|t| t.set_fact(SESSION, INCOMPLETE))?;
         }
+        // Whoever opens an account that was left so looks through it. That must not be forgotten,
+        // also when this is the second try.
+        let marked = fresh || load::left(&index, log)? != Left::Clean;
         // What was saved of a damaged index need not be all that it says.
         let applied = match fresh {
             true => None,
@@ -245,7 +251,7 @@ impl Home {
             applied,
             mailboxes,
             inbox: layout.mails(&MailboxName::inbox()),
-            marked: fresh,
+            marked,
         })
     }
 
@@ -256,10 +262,19 @@ impl Home {
         found.is_some()
     }
 
-    fn write(&mut self, log: &Log, lsn: Lsn, changes: &[Change]) -> Result<(), StoreError> {
+    /// Does changes to the index; `whole` if all their files are there.
+    fn write(
+        &mut self,
+        log: &Log,
+        lsn: Lsn,
+        changes: &[Change],
+        whole: bool,
+    ) -> Result<(), StoreError> {
         let mark = !self.marked;
         self.index.transaction(|transaction| {
-            if mark {
+            if !whole {
+                transaction.set_fact(SESSION, INCOMPLETE)?;
+            } else if mark {
                 transaction.set_fact(SESSION, &format!("open {}", log.id()))?;
             }
             slot::apply_all(transaction, changes.iter())?;
@@ -270,6 +285,7 @@ impl Home {
         Ok(())
     }
 
+    /// Does a change to the files; whether those that it makes are there.
     fn files(
         &self,
         disk: &Disk,
@@ -277,7 +293,7 @@ impl Home {
         bodies: &[&[u8]],
         rewrite: bool,
         unlinks: &mut Vec<PathBuf>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         match change {
             Change::Add(added) => self.add(disk, added, bodies, rewrite),
             Change::Copy { from, to, pairs } => self.copy(disk, *from, *to, pairs, rewrite),
@@ -288,12 +304,12 @@ impl Home {
                     let gone = uid_set(ranges);
                     unlinks.extend(gone.iter().map(|uid| dir.join(Layout::file_name(uid))));
                 }
-                Ok(())
+                Ok(true)
             }
             Change::Flags { .. }
             | Change::Keywords { .. }
             | Change::Numbers { .. }
-            | Change::Remember { .. } => Ok(()),
+            | Change::Remember { .. } => Ok(true),
         }
     }
 
@@ -303,36 +319,37 @@ impl Home {
         added: &Added,
         bodies: &[&[u8]],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(row) = added.message.row() else {
-            return Ok(());
+            return Ok(true);
         };
         let path = dir.join(Layout::file_name(row.uid));
         let there = keep_foreign(disk, &path, added.guid)?;
         match &added.content {
             Content::Inline { prefix, body } => {
                 if there && !rewrite {
-                    return Ok(());
+                    return Ok(true);
                 }
                 let Some(body) = bodies.get(*body as usize) else {
                     return Err(io::Error::from(io::ErrorKind::InvalidData).into());
                 };
-                write(disk, dir, &path, added, row.internal_date, &[prefix, body])
+                write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
+                Ok(true)
             }
-            Content::File { .. } if there => Ok(()),
+            Content::File { .. } if there => Ok(true),
             Content::File { name } => {
                 for from in [dir, &self.inbox] {
                     match disk.rename(&from.join(name), &path) {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        result => return Ok(result?),
+                        result => return Ok(result.map(|()| true)?),
                     }
                 }
-                // It was expunged since, and its file removed.
+                // It was expunged since, and its file removed; or given up when the journal failed.
                 tracing::debug!(path = %path.display(), "message of the journal has no file any more");
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -344,31 +361,36 @@ impl Home {
         to: MailboxId,
         pairs: &[(u32, Message)],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
-        let (Some((from, _)), Some((to, _))) =
-            (self.mailboxes.get(&from.guid), self.mailboxes.get(&to.guid))
-        else {
-            return Ok(());
+    ) -> Result<bool, StoreError> {
+        let Some((to, _)) = self.mailboxes.get(&to.guid) else {
+            return Ok(true);
         };
+        let from = self.mailboxes.get(&from.guid).map(|(from, _)| from);
+        let mut whole = true;
         for (here, there) in pairs {
             let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
                 continue;
             };
             let path = to.join(Layout::file_name(there.uid));
-            if !rewrite && disk.kind(&path)?.is_some() {
+            let is_there = disk.kind(&path)?.is_some();
+            if is_there && !rewrite {
                 continue;
             }
             let temporary = Disk::temporary_path(to);
-            match copy::link(disk, &from.join(Layout::file_name(here)), &temporary) {
+            let linked = match from {
+                Some(from) => copy::link(disk, &from.join(Layout::file_name(here)), &temporary),
+                None => Err(StoreError::Gone),
+            };
+            match linked {
                 Ok(()) => disk.rename(&temporary, &path)?,
                 // The checkpoint that took the original away has made the copy durable.
-                Err(StoreError::Gone) => {}
+                Err(StoreError::Gone) => whole &= is_there,
                 Err(error) => return Err(error),
             }
             // Two names of one file: then rename(2) does nothing, and the temporary one stays.
             disk.unlink_if_there(&temporary)?;
         }
-        Ok(())
+        Ok(whole)
     }
 }
 
