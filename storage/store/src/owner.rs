@@ -221,13 +221,16 @@ impl Owner {
     /// then its sessions are sent away and its index is closed.
     pub(crate) fn retire(self: &Arc<Self>, shared: &Shared) {
         let mut wakes = Wakes::default();
-        if let Ok(state) = self.lock_settled(shared, &mut wakes) {
-            if let Err(error) = self.write_rows(shared) {
-                tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
-                shared.log.unsettled(&self.id);
+        match self.lock_settled(shared, &mut wakes) {
+            Ok(_state) => {
+                if let Err(error) = self.write_rows(shared) {
+                    tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
+                    shared.log.unsettled(&self.id);
+                }
+                self.broken.store(true, Ordering::Release);
             }
-            self.broken.store(true, Ordering::Release);
-            drop(state);
+            // What its sessions do from now on would be done beside the next owner.
+            Err(error) => self.abandon(shared, &error),
         }
         drop(wakes);
         self.dismiss();
@@ -239,25 +242,7 @@ impl Owner {
         shared: &Shared,
         work: impl FnOnce(&mut Index) -> Result<T, IndexError>,
     ) -> Result<T, StoreError> {
-        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_broken() {
-            return Err(reopened());
-        }
-        if slot.handle.is_none() {
-            slot.open(&shared.disk, &self.layout)
-                .map_err(|error| self.fail(shared, error))?;
-            shared.handles.opened(self);
-        }
-        let done = slot.settled(&shared.log).and_then(work);
-        match done {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                if matches!(error, IndexError::Damaged(_)) {
-                    slot.close();
-                }
-                Err(self.fail(shared, error))
-            }
-        }
+        self.with_slot(shared, |slot| slot.settled(&shared.log).and_then(work))
     }
 
     /// Reads the index as it is with all that sessions see, also while rows cannot be written.
@@ -270,6 +255,17 @@ impl Owner {
             Err(StoreError::NoSpace | StoreError::Io(_)) => {}
             settled => settled?,
         }
+        self.with_slot(shared, |slot| {
+            let (index, rows) = slot.as_it_is()?;
+            work(index, Waiting(&rows))
+        })
+    }
+
+    fn with_slot<T>(
+        self: &Arc<Self>,
+        shared: &Shared,
+        work: impl FnOnce(&mut Slot) -> Result<T, IndexError>,
+    ) -> Result<T, StoreError> {
         let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_broken() {
             return Err(reopened());
@@ -279,10 +275,12 @@ impl Owner {
                 .map_err(|error| self.fail(shared, error))?;
             shared.handles.opened(self);
         }
-        let looked = slot
-            .as_it_is()
-            .and_then(|(index, rows)| work(index, Waiting(&rows)));
-        looked.map_err(|error| self.fail(shared, error))
+        work(&mut slot).map_err(|error| {
+            if matches!(error, IndexError::Damaged(_)) {
+                slot.close();
+            }
+            self.fail(shared, error)
+        })
     }
 
     /// A damaged index ends this owner; the next use of the account rebuilds it.
@@ -351,11 +349,19 @@ impl Owner {
 
     /// Notes that the account was left in order: whoever opens it next, here or on another machine,
     /// need not look through the files. Failing to costs only that look.
-    pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) {
+    ///
+    /// # Errors
+    /// When rows cannot be written: the owner must not go.
+    pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
         if let Err(error) = self.mark_clean(shared) {
             tracing::warn!(account = %self.id, %error, "account could not be closed cleanly");
+            let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if slot.has_rows() && !self.is_broken() {
+                return Err(error);
+            }
         }
         self.release();
+        Ok(())
     }
 
     /// Writes the rows that wait, and that nothing is missing.
@@ -366,12 +372,12 @@ impl Owner {
                 return Ok(());
             }
         }
-        self.index(shared, |index| {
-            index.transaction(|t| t.set_fact(SESSION, "clean"))
-        })?;
-        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.marked = false;
-        Ok(())
+        self.with_slot(shared, |slot| {
+            let index = slot.settled(&shared.log)?;
+            index.transaction(|t| t.set_fact(SESSION, "clean"))?;
+            slot.marked = false;
+            Ok(())
+        })
     }
 
     /// Reserves numbers so that `uid` and `modseq` (the highest about to be given) were never given

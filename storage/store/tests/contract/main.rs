@@ -8,6 +8,7 @@
 
 mod append;
 mod change;
+mod checkpoint;
 mod compressed;
 mod crash;
 mod folder;
