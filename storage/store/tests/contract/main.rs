@@ -14,6 +14,7 @@ mod crash;
 mod folder;
 mod headers;
 mod maintenance;
+mod power;
 mod quota;
 mod race;
 mod rebuild;
