@@ -56,7 +56,9 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     // One that is unloaded meanwhile writes its rows by itself.
     for owner in begun.dirty.iter().filter_map(Weak::upgrade) {
         owner.dirty.store(false, Ordering::Release);
-        if let Err(error) = owner.write_rows(shared) {
+        let written = owner.write_rows(shared);
+        owner.overdue.store(written.is_err(), Ordering::Release);
+        if let Err(error) = written {
             tracing::error!(account = %owner.id, %error, "index cannot be written; its changes stay in the journal");
             late.insert(owner.id.clone(), owner);
         }

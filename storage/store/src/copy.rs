@@ -170,6 +170,7 @@ pub(crate) fn run(
     uids: &UidSet,
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
+    owner.write_overdue(shared)?;
     let entered = shared.log.enter()?;
     let mut wakes = Wakes::default();
     let mut state = owner.lock_settled(shared, &mut wakes)?;

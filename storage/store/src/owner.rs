@@ -48,6 +48,8 @@ pub(crate) struct Owner {
     broken: AtomicBool,
     /// Whether it is among the accounts with rows to be written.
     pub(crate) dirty: AtomicBool,
+    /// Whether a checkpoint could not write its rows: the journal carries them on.
+    pub(crate) overdue: AtomicBool,
     /// When it was last used, in seconds of the store's clock.
     pub(crate) used: AtomicU64,
     /// What it takes in memory while no session has a mailbox open, roughly, in octets.
@@ -120,6 +122,7 @@ impl Owner {
             state: Mutex::new(state),
             broken: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
             used: AtomicU64::new(0),
             weight,
         }
@@ -334,6 +337,16 @@ impl Owner {
             Err(_) if self.is_broken() => Ok(()),
             result => result,
         }
+    }
+
+    /// Lets messages come in only if the rows of earlier ones could be written: or one account would
+    /// fill the journal for all.
+    pub(crate) fn write_overdue(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
+        if self.overdue.load(Ordering::Acquire) {
+            self.write_rows(shared)?;
+            self.overdue.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Gives up the index's handle if nobody uses it now; says whether it is given up.

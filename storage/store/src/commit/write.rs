@@ -82,19 +82,21 @@ pub(super) fn write<'a>(
         for append in appends {
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
             let mut dir = owner.layout.mails(&append.mailbox);
-            let inline = bodies.inline(&append.body, &append.prefix);
-            let (one, file) = match write_one(shared, &dir, append, inline.clone(), created) {
+            let (mut one, file) = match write_one(shared, &dir, append, created) {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                     dir = owner.layout.mails(&MailboxName::inbox());
-                    write_one(shared, &dir, append, inline.clone(), created)?
+                    write_one(shared, &dir, append, created)?
                 }
                 result => result?,
             };
-            written.push(one);
-            if inline.is_none() {
-                large.push(file);
-                dirs.insert(dir);
+            match bodies.inline(&append.body, &append.prefix) {
+                Some(inline) => one.content = inline,
+                None => {
+                    large.push(file);
+                    dirs.insert(dir);
+                }
             }
+            written.push(one);
         }
         for file in large {
             file.sync_all()?;
@@ -120,7 +122,6 @@ fn write_one(
     shared: &Shared,
     dir: &Path,
     append: &Append,
-    inline: Option<Content>,
     created: i64,
 ) -> Result<(Written, DiskFile), StoreError> {
     let mut scanner = Scanner::new(Limits::default());
@@ -156,9 +157,9 @@ fn write_one(
     };
     let (path, file) = message.write(&shared.disk, dir)?;
     let name = path.file_name().and_then(|name| name.to_str());
-    let content = inline.unwrap_or_else(|| Content::File {
+    let content = Content::File {
         name: name.unwrap_or_default().to_owned(),
-    });
+    };
     let written = Written {
         disk: shared.disk.clone(),
         path: Some(path),

@@ -4,7 +4,10 @@ use std::{fs, io};
 
 use facteur_disk::Disk;
 
-use crate::world::{World, uids};
+use facteur_model::{Flag, FlagOperation, Flags};
+use facteur_store::{FlagChange, StoreError};
+
+use crate::world::{World, batch, name, uids};
 
 #[test]
 fn a_file_that_cannot_be_removed_goes_later_and_keeps_nothing_in_the_journal() {
@@ -52,4 +55,31 @@ fn an_account_whose_rows_cannot_be_written_loses_none_of_them() {
     let store = world.open();
     let mailbox = world.mailbox(&store, "bob", "INBOX");
     assert_eq!(crate::world::listed(&mailbox), [1, 2, 3, 4]);
+}
+
+#[test]
+fn an_account_whose_rows_cannot_be_written_takes_no_messages_until_they_can() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    let mailbox = world.mailbox(&store, "bob", "INBOX");
+    faults.break_point("index commit", io::ErrorKind::StorageFull);
+    world.deliver(&store, "bob", "INBOX");
+    store.checkpoint().unwrap();
+    let delivered = store.commit(batch([world.append("bob", "INBOX")]));
+    assert!(matches!(delivered, Err(StoreError::NoSpace)));
+    let copied = mailbox.copy(&uids(&[1]), &name("Spam"));
+    assert!(matches!(copied, Err(StoreError::NoSpace)));
+    let seen = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::EMPTY.with(Flag::Seen),
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    mailbox.store(&uids(&[1]), &seen).unwrap();
+    // With room again all is as before, at once.
+    faults.heal();
+    world.deliver(&store, "bob", "INBOX");
+    mailbox.copy(&uids(&[1]), &name("Spam")).unwrap();
 }
