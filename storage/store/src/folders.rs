@@ -288,6 +288,7 @@ impl Owner {
             .and_then(|()| gone.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)));
         if let Err(error) = synced {
             if let Err(second) = disk.rename(&grave, &gone) {
+                shared.log.folder_removed(&mails);
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());
@@ -429,6 +430,8 @@ impl Owner {
             .try_for_each(|dir| disk.sync_dir(dir));
         if let Err(error) = synced {
             if let Err(second) = disk.rename_new(&new, &old) {
+                // Under the old name another mailbox may come, with the same UIDs.
+                shared.log.folder_renamed(&old, &new);
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());

@@ -99,9 +99,9 @@ pub(crate) fn folder(
     })
 }
 
-/// Files whose UIDs are of expunged messages. We unlink before an expunge is noted, so that somebody
-/// put them back: a backup, or a disk that was missing at the last start. They are mail, under UIDs
-/// that clients must not see again (RFC 3501 §2.3.1.1).
+/// Files whose UIDs are of expunged messages. The journal does not know them any more: somebody put
+/// them back from a backup, or they could not be removed. They are mail, under UIDs that clients must
+/// not see again (RFC 3501 §2.3.1.1).
 fn give_new_uids(
     disk: &Disk,
     mails: &Path,
