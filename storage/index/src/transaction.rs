@@ -175,7 +175,7 @@ impl Transaction<'_> {
     }
 
     /// Adds a copy of a message of this index under another key; its details come from the original.
-    /// Says whether the original was there.
+    /// Says whether it has them.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -186,15 +186,21 @@ impl Transaction<'_> {
         row: &MessageRow,
     ) -> Result<bool, IndexError> {
         self.put(mailbox, row)?;
+        let there = key(mailbox, row.uid.value().into());
         let copied = self.run(
             "INSERT OR REPLACE INTO detail
              SELECT ?1, guid, envelope, body_structure, body FROM detail WHERE id = ?2",
-            [
-                key(mailbox, row.uid.value().into()),
-                key(from.0, from.1.value().into()),
-            ],
+            [there, key(from.0, from.1.value().into())],
         )?;
-        Ok(copied == 1)
+        if copied == 1 {
+            return Ok(true);
+        }
+        // It may have been made before, and the original have gone since.
+        Ok(self
+            .index
+            .connection
+            .prepare_cached("SELECT 1 FROM detail WHERE id = ?1")?
+            .exists([there])?)
     }
 
     fn put(&self, mailbox: u32, row: &MessageRow) -> Result<(), IndexError> {

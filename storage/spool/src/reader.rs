@@ -6,7 +6,7 @@ use facteur_disk::DiskFile;
 
 use crate::{SpoolError, format::Head};
 
-/// The body of an entry or of a transaction, from its first byte to its last.
+/// The body of an entry, from its first byte to its last.
 #[derive(Debug)]
 pub struct BodyReader {
     file: DiskFile,

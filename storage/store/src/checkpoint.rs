@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use facteur_disk::Disk;
 use facteur_journal::Lsn;
 use facteur_model::AccountId;
 
@@ -54,10 +55,13 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let log = &shared.log;
     let begun = begin(shared)?;
     let mut late: BTreeMap<AccountId, Arc<Owner>> = BTreeMap::new();
-    for owner in begun.dirty {
+    // One that is unloaded meanwhile writes its rows by itself.
+    for owner in begun.dirty.iter().filter_map(Weak::upgrade) {
         owner.dirty.store(false, Ordering::Release);
         let written = owner.write_rows(shared);
-        if let Err(error) = written.and_then(|()| owner.write_names(shared)) {
+        let written = written.and_then(|()| owner.write_names(shared));
+        owner.overdue.store(written.is_err(), Ordering::Release);
+        if let Err(error) = written {
             tracing::error!(account = %owner.id, %error, "index cannot be written; its changes stay in the journal");
             late.insert(owner.id.clone(), owner);
         }
@@ -75,7 +79,7 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let mut since = log.since();
     for owner in late.into_values() {
         if !owner.dirty.swap(true, Ordering::AcqRel) {
-            since.dirty.push(owner);
+            since.dirty.push(Arc::downgrade(&owner));
         }
     }
     if done.is_ok() {
@@ -115,7 +119,7 @@ pub(crate) fn make_room(shared: &Arc<Shared>) -> bool {
 struct Begun {
     /// Everything before is in files and memory.
     at: Lsn,
-    dirty: Vec<Arc<Owner>>,
+    dirty: Vec<Weak<Owner>>,
     graves: Vec<PathBuf>,
 }
 
@@ -199,25 +203,67 @@ fn remove(shared: &Shared, graves: &[PathBuf]) -> Result<(), StoreError> {
         since.covered.clone()
     };
     let mut dirs = BTreeSet::new();
-    for path in &covered {
-        // Its folder may be on a disk that cannot be written: the next checkpoint tries again.
-        if disk.unlink_if_there(path)? {
-            dirs.extend(path.parent().map(Path::to_owned));
-        } else if let Some(path) = maildir::renamed(disk, path)? {
-            disk.unlink_if_there(&path)?;
-            dirs.extend(path.parent().map(Path::to_owned));
+    let mut left = Left::default();
+    for path in covered {
+        match unlink(disk, &path) {
+            Ok(unlinked) => dirs.extend(unlinked.and_then(|path| Some(path.parent()?.to_owned()))),
+            Err(error) => left.note(path, error),
         }
     }
-    dirs.iter().try_for_each(|dir| disk.sync_dir(dir))?;
-    shared.log.since().covered.clear();
+    match dirs.len() {
+        0..SYNCED_SINGLY => dirs.iter().try_for_each(|dir| disk.sync_dir(dir))?,
+        _ => shared.sync_file_systems()?,
+    }
+    shared.log.since().covered.clone_from(&left.paths);
     drop(folders);
     for grave in graves {
         match disk.remove_dir_all(grave) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => left.failed = Some(error),
             _ => shared.log.since().graves.retain(|one| one != grave),
         }
     }
+    if let Some(error) = left.failed {
+        tracing::error!(%error, "files of removed messages cannot be removed; it is tried again");
+    }
+    if !left.paths.is_empty() {
+        // In a Maildir they would be messages again if this process ended before that.
+        let leftovers = Record {
+            leftovers: left.paths,
+            ..Record::default()
+        };
+        let ticket = shared.log.append(&leftovers, &[])?;
+        shared.log.wait(ticket)?;
+    }
     Ok(())
+}
+
+/// Removes a file, whatever it is called by now; says where it was.
+fn unlink(disk: &Disk, path: &Path) -> io::Result<Option<PathBuf>> {
+    if disk.unlink_if_there(path)? {
+        return Ok(Some(path.to_owned()));
+    }
+    match maildir::renamed(disk, path)? {
+        Some(renamed) => Ok(disk.unlink_if_there(&renamed)?.then_some(renamed)),
+        None => Ok(None),
+    }
+}
+
+/// From so many folders on the whole file systems are synced.
+const SYNCED_SINGLY: usize = 16;
+
+/// Files that could not be removed: the next checkpoint tries again. They do not keep the journal
+/// from being cut, or one account's disk would stop all the others.
+#[derive(Default)]
+struct Left {
+    paths: Vec<PathBuf>,
+    failed: Option<io::Error>,
+}
+
+impl Left {
+    fn note(&mut self, path: PathBuf, error: io::Error) {
+        self.paths.push(path);
+        self.failed = Some(error);
+    }
 }
 
 /// The thread that syncs what was only written and makes checkpoints, until the store is gone.
@@ -251,7 +297,8 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
                 since.unsynced = None;
                 drop(since);
                 if let Err(error) = log.journal.sync() {
-                    tracing::error!(%error, "journal cannot be synced");
+                    tracing::error!(%error, "journal cannot be synced; it is tried again");
+                    log.since().unsynced.get_or_insert_with(Instant::now);
                 }
             }
             Due::Checkpoint => {

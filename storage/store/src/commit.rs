@@ -40,7 +40,7 @@ pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, S
 fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
     let owners = owners(shared, batch)?;
     let mut bodies = Bodies::default();
-    let mut staged = stage(shared, batch, &mut bodies)?;
+    let (staged, spooled) = stage(shared, batch, &mut bodies)?;
     let (entered, (steps, ticket, permits)) = loop {
         let then = shared.log.folders_now();
         let mut written = match write(shared, batch, &owners, &mut bodies) {
@@ -59,7 +59,7 @@ fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError>
             continue;
         }
         let steps = work.plan(batch, &written)?;
-        let ticket = work.record(batch, &mut written, &steps, &mut staged, &bodies)?;
+        let ticket = work.record(batch, &mut written, &steps, spooled, &bodies)?;
         break (entered, (steps, ticket, work.permits()));
     };
     let mut wakes = Wakes::default();
@@ -91,19 +91,22 @@ fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
     let appends = batch.appends.iter().map(|append| &append.account);
     for spec in appends.chain(batch.memory.iter().map(|entry| &entry.account)) {
         if !owners.contains_key(&spec.id) {
-            owners.insert(spec.id.clone(), shared.owner(spec)?);
+            let owner = shared.owner(spec)?;
+            owner.write_overdue(shared)?;
+            owners.insert(spec.id.clone(), owner);
         }
     }
     Ok(owners)
 }
 
-/// Entries for the spool, under temporary names.
+/// Entries for the spool, under temporary names, and what the journal keeps of them.
 fn stage<'a>(
     shared: &Shared,
     batch: &'a Batch,
     bodies: &mut Bodies<'a>,
-) -> Result<Vec<(Staged, SpoolRecord)>, StoreError> {
+) -> Result<(Vec<Staged>, Vec<SpoolRecord>), StoreError> {
     let mut all = Vec::with_capacity(batch.spool.len());
+    let mut records = Vec::with_capacity(batch.spool.len());
     for (entry, body) in &batch.spool {
         let content = bodies.inline(body, &[]);
         let synced = content.is_none();
@@ -112,14 +115,15 @@ fn stage<'a>(
             name: staged.name().to_owned(),
         });
         let entry = serde_json::to_vec(entry).map_err(io::Error::from)?;
-        all.push((staged, SpoolRecord::Add { entry, content }));
+        all.push(staged);
+        records.push(SpoolRecord::Add { entry, content });
     }
-    Ok(all)
+    Ok((all, records))
 }
 
 /// Does to the spool what is durable. What fails here is done at the next start.
-fn finish_spool(shared: &Shared, batch: &Batch, staged: Vec<(Staged, SpoolRecord)>) {
-    for ((staged, _), (entry, _)) in staged.into_iter().zip(&batch.spool) {
+fn finish_spool(shared: &Shared, batch: &Batch, staged: Vec<Staged>) {
+    for (staged, (entry, _)) in staged.into_iter().zip(&batch.spool) {
         if let Err(error) = staged.install() {
             tracing::error!(queue_id = %entry.queue_id, %error, "accepted message cannot be put into the spool; it will be at the next start");
             shared.log.spool_unsettled();
@@ -224,12 +228,13 @@ impl<'a> Work<'a> {
         batch: &Batch,
         written: &mut [Written],
         steps: &[Step],
-        staged: &mut [(Staged, SpoolRecord)],
+        spooled: Vec<SpoolRecord>,
         bodies: &Bodies<'_>,
     ) -> Result<Ticket, StoreError> {
         let now = InternalDate::from(SystemTime::now()).unix();
         let mut record = Record {
             bodies: bodies.lengths(),
+            spool: spooled,
             ..Record::default()
         };
         for (id, account) in &self.accounts {
@@ -256,9 +261,6 @@ impl<'a> Work<'a> {
                 format: account.owner.layout.format(),
                 changes,
             });
-        }
-        for (_, entry) in staged {
-            record.spool.push(entry.clone());
         }
         for (id, change) in &batch.updates {
             record.spool.push(SpoolRecord::Update {
@@ -346,7 +348,7 @@ impl Written {
             guid: self.guid,
             delivery: append.delivery,
             noted_at: now,
-            content: self.content.clone(),
+            content: std::mem::take(&mut self.content),
             base: self.base.clone().into_bytes(),
             envelope: std::mem::take(&mut self.scanned.envelope),
             body_structure: std::mem::take(&mut self.scanned.body_structure),

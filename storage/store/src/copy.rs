@@ -195,6 +195,7 @@ pub(crate) fn run(
     uids: &UidSet,
     to: &MailboxName,
 ) -> Result<CopyOutcome, StoreError> {
+    owner.write_overdue(shared)?;
     owner.notice_if_gone(shared, &view.core, || {
         attempt(owner, shared, view, uids, to)
     })

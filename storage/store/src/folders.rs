@@ -146,6 +146,13 @@ pub(crate) fn graves(disk: &Disk, layout: &Layout) -> io::Result<Vec<(Guid, Path
     Ok(names.collect())
 }
 
+/// Whether `path` is such a folder's.
+pub(crate) fn is_grave(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let guid = name.and_then(|name| name.strip_prefix(GRAVE));
+    guid.and_then(Guid::parse).is_some()
+}
+
 /// Where the messages are in such a folder: it is theirs, or the mailbox's whole.
 pub(crate) fn mails_in(disk: &Disk, layout: &Layout, grave: PathBuf) -> io::Result<PathBuf> {
     if let Layout::Maildir(_) = layout {
@@ -305,6 +312,7 @@ impl Owner {
             .and_then(|()| gone.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)));
         if let Err(error) = synced {
             if let Err(second) = disk.rename(&grave, &gone) {
+                shared.log.folder_removed(&mails);
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());
@@ -439,6 +447,10 @@ impl Owner {
         };
         if let Err((error, left)) = rename_all(disk, &renames) {
             if let Err(second) = left {
+                // Under the old name another mailbox may come, with the same UIDs.
+                for (old, new) in &renames {
+                    shared.log.folder_renamed(old, new);
+                }
                 self.abandon(shared, &second.into());
             }
             return Err(error.into());

@@ -1,7 +1,16 @@
 //! What callers see of the mail store: accounts, mailboxes, and `commit`.
 //!
 //! Synchronous: every call may block on a disk; async callers go through the runtime's bridge.
-//! The formats on disk are `facteur-sdbox`'s and `facteur-maildir`'s, the index `facteur-index`'s.
+//! The formats on disk are `facteur-sdbox`'s, the index `facteur-index`'s, the journal
+//! `facteur-journal`'s. Here is what makes one store of them:
+//!
+//! - a change is planned by its account's `owner`, put into the journal (`record`, `log`) and
+//!   waited for, then shown to sessions (`pending`); rows of the index follow (`slot`);
+//! - a `checkpoint` makes files and rows durable and cuts the journal;
+//! - what a process left in the journal is done again (`replay`) when the store is opened
+//!   (`start`), or for one account when something could not be done at once.
+//!
+//! Locks are taken in this order: the journal's gate, the folders', an account's state, its index.
 
 mod account;
 mod adopt;

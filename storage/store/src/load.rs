@@ -15,7 +15,7 @@ use facteur_model::{
 };
 
 use crate::{
-    StoreError, adopt,
+    StoreError, adopt, folders,
     format::Layout,
     log::Log,
     maildir, maintenance,
@@ -52,13 +52,22 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     let layout = Layout::of(spec);
     layout.refuse_other(disk)?;
     let mut index = Index::open(disk, &index_path(layout.home()))?;
-    let left = left(&index, &shared.log)?;
     let start = Start::of(&index, shared)?;
+    let left = match start.damage {
+        true => Left::Elsewhere,
+        false => left(&index, &shared.log)?,
+    };
     let going = shared.log.going(layout.home());
     let tidy = settled || start.unclean || left == Left::Elsewhere;
     if tidy {
         remove_temporary(disk, layout.home(), &going)?;
         remove_temporary(disk, &layout.home().join("sieve"), &going)?;
+    }
+    for (_, grave) in folders::graves(disk, &layout)? {
+        // What was copied from it need not be durable yet.
+        if !going.contains(&grave) {
+            shared.log.remove_later(grave);
+        }
     }
     let mut state = State {
         folders: BTreeMap::new(),
@@ -88,7 +97,8 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
             remove_temporary_files(disk, &layout.folder(name), &going)?;
         }
         if look {
-            reconcile::folder(disk, layout, &mut index, name, folder, &going)?;
+            let known = (&going, image.is_some());
+            reconcile::folder(disk, layout, &mut index, name, folder, known)?;
             if let Some(image) = image {
                 adopt::take_over(&mut index, spec, folder, image)?;
             }
@@ -113,7 +123,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
 
 /// How an account was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(crate) enum Left {
     /// In order.
     Clean,
     /// In use with this store's journal, whose changes are done or still to be done.
@@ -122,7 +132,7 @@ enum Left {
     Elsewhere,
 }
 
-fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
+pub(crate) fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
     let noted = index.fact(SESSION)?;
     Ok(
         match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
@@ -141,16 +151,21 @@ struct Start {
     loss: bool,
     /// The process ended in the middle of something.
     unclean: bool,
+    /// The journal has lost changes that may have been this account's.
+    damage: bool,
 }
 
 impl Start {
     fn of(index: &Index, shared: &Shared) -> Result<Self, StoreError> {
         let noted = index.fact(START)?;
-        let noted = noted.as_deref().and_then(|noted| noted.split_once(' '));
-        let (losses, ends) = noted.unwrap_or_default();
+        let mut noted = noted.iter().flat_map(|noted| noted.split(' '));
+        let mut differs = |now: u64| noted.next().and_then(|then| then.parse().ok()) != Some(now);
+        let now = &shared.start;
+        let (loss, unclean) = (differs(now.losses), differs(now.unclean_ends));
         Ok(Self {
-            loss: losses != shared.start.losses.to_string(),
-            unclean: ends != shared.start.unclean_ends.to_string(),
+            loss,
+            unclean,
+            damage: differs(now.damages) && now.damages > 0,
         })
     }
 
@@ -161,10 +176,11 @@ impl Start {
         index: &mut Index,
         state: &mut State,
     ) -> Result<(), StoreError> {
-        if !self.loss && !self.unclean {
+        if !self.loss && !self.unclean && !self.damage {
             return Ok(());
         }
-        let now = format!("{} {}", shared.start.losses, shared.start.unclean_ends);
+        let now = &shared.start;
+        let now = format!("{} {} {}", now.losses, now.unclean_ends, now.damages);
         index.transaction(|transaction| {
             for folder in state.folders.values_mut().filter(|_| self.loss) {
                 let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
@@ -201,6 +217,7 @@ fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
 fn remove_temporary(disk: &Disk, dir: &Path, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
     for (path, kind) in temporary(disk, dir, going)? {
         match kind {
+            EntryKind::Dir if folders::is_grave(&path) => {}
             EntryKind::Dir => disk.remove_dir_all(&path)?,
             _ => disk.unlink(&path)?,
         }

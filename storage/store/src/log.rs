@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -39,7 +39,7 @@ pub(crate) struct Log {
 #[derive(Default)]
 pub(crate) struct Since {
     /// Accounts with rows to be written.
-    pub(crate) dirty: Vec<Arc<Owner>>,
+    pub(crate) dirty: Vec<Weak<Owner>>,
     /// Files that go once a checkpoint has what ended them.
     pub(crate) unlinks: Vec<PathBuf>,
     /// Those of which the checkpoint that is being made has it.
@@ -188,10 +188,16 @@ impl Log {
         self.journal.progress(ticket)
     }
 
+    /// Ends the thread that makes checkpoints.
+    pub(crate) fn end(&self) {
+        self.since().closed = true;
+        self.wake.notify_all();
+    }
+
     /// Notes an account that has rows to be written.
     pub(crate) fn dirty(&self, owner: &Arc<Owner>) {
         let mut since = self.since();
-        since.dirty.push(Arc::clone(owner));
+        since.dirty.push(Arc::downgrade(owner));
         if since.first.is_none() {
             since.first = Some(Instant::now());
             self.wake.notify_all();

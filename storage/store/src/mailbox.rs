@@ -137,7 +137,7 @@ impl Mailbox {
     /// Removes those of `uids` that have `\Deleted` (or all of them with `force`); says which.
     ///
     /// # Errors
-    /// When files cannot be removed; some of the messages may be gone then.
+    /// Then no message was removed.
     pub fn expunge(&self, uids: &UidSet, force: bool) -> Result<UidSet, StoreError> {
         expunge::run(&self.owner, &self.shared, &self.view, uids, force)
     }
@@ -155,22 +155,9 @@ impl Mailbox {
     /// MOVE (RFC 6851).
     ///
     /// # Errors
-    /// Then no message was moved, unless the disk fails in the middle.
+    /// Then no message was moved.
     pub fn move_to(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        match move_messages::run(&self.owner, &self.shared, &self.name(), uids, to) {
-            Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
-                self.move_by_copy(uids, to)
-            }
-            result => result,
-        }
-    }
-
-    /// Between file systems (RFC 6851 §3.3 lets a message be in both places after a failure).
-    fn move_by_copy(&self, uids: &UidSet, to: &MailboxName) -> Result<CopyOutcome, StoreError> {
-        let copied = self.copy(uids, to)?;
-        let moved = copied.pairs.iter().map(|(from, _)| *from).collect();
-        self.expunge(&moved, true)?;
-        Ok(copied)
+        move_messages::run(&self.owner, &self.shared, &self.name(), uids, to)
     }
 
     /// Calls `visit` with the summary of each message still there, in UID order.

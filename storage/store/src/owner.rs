@@ -50,6 +50,8 @@ pub(crate) struct Owner {
     broken: AtomicBool,
     /// Whether it is among the accounts with rows to be written.
     pub(crate) dirty: AtomicBool,
+    /// Whether a checkpoint could not write its rows: the journal carries them on.
+    pub(crate) overdue: AtomicBool,
     /// When it was last used, in seconds of the store's clock.
     pub(crate) used: AtomicU64,
     /// What it takes in memory while no session has a mailbox open, roughly, in octets.
@@ -122,6 +124,7 @@ impl Owner {
             state: Mutex::new(state),
             broken: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
             used: AtomicU64::new(0),
             weight,
         }
@@ -224,21 +227,21 @@ impl Owner {
     pub(crate) fn retire(self: &Arc<Self>, shared: &Shared) {
         let mut wakes = Wakes::default();
         let named = self.write_names(shared);
-        if let Ok(state) = self.lock_settled(shared, &mut wakes) {
-            let written = named.and_then(|()| self.write_rows(shared));
-            if let Err(error) = &written {
-                tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
+        match self.lock_settled(shared, &mut wakes) {
+            Ok(state) => {
+                let written = named.and_then(|()| self.write_rows(shared));
+                if let Err(error) = &written {
+                    tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
+                }
+                let cores = state.folders.values().map(|folder| &folder.core);
+                let mut maildirs = cores.filter_map(|core| core.maildir());
+                if written.is_err() || maildirs.any(maildir::Folder::has_work) {
+                    shared.log.unsettled(&self.id);
+                }
+                self.broken.store(true, Ordering::Release);
             }
-            let cores = state.folders.values().map(|folder| &folder.core);
-            if written.is_err()
-                || cores
-                    .filter_map(|core| core.maildir())
-                    .any(maildir::Folder::has_work)
-            {
-                shared.log.unsettled(&self.id);
-            }
-            self.broken.store(true, Ordering::Release);
-            drop(state);
+            // What its sessions do from now on would be done beside the next owner.
+            Err(error) => self.abandon(shared, &error),
         }
         drop(wakes);
         self.dismiss();
@@ -250,25 +253,7 @@ impl Owner {
         shared: &Shared,
         work: impl FnOnce(&mut Index) -> Result<T, IndexError>,
     ) -> Result<T, StoreError> {
-        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_broken() {
-            return Err(reopened());
-        }
-        if slot.handle.is_none() {
-            slot.open(&shared.disk, self.layout.home())
-                .map_err(|error| self.fail(shared, error))?;
-            shared.handles.opened(self);
-        }
-        let done = slot.settled(&shared.log).and_then(work);
-        match done {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                if matches!(error, IndexError::Damaged(_)) {
-                    slot.close();
-                }
-                Err(self.fail(shared, error))
-            }
-        }
+        self.with_slot(shared, |slot| slot.settled(&shared.log).and_then(work))
     }
 
     /// Reads the index as it is with all that sessions see, also while rows cannot be written.
@@ -281,6 +266,17 @@ impl Owner {
             Err(StoreError::NoSpace | StoreError::Io(_)) => {}
             settled => settled?,
         }
+        self.with_slot(shared, |slot| {
+            let (index, rows) = slot.as_it_is()?;
+            work(index, Waiting(&rows))
+        })
+    }
+
+    fn with_slot<T>(
+        self: &Arc<Self>,
+        shared: &Shared,
+        work: impl FnOnce(&mut Slot) -> Result<T, IndexError>,
+    ) -> Result<T, StoreError> {
         let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_broken() {
             return Err(reopened());
@@ -290,10 +286,12 @@ impl Owner {
                 .map_err(|error| self.fail(shared, error))?;
             shared.handles.opened(self);
         }
-        let looked = slot
-            .as_it_is()
-            .and_then(|(index, rows)| work(index, Waiting(&rows)));
-        looked.map_err(|error| self.fail(shared, error))
+        work(&mut slot).map_err(|error| {
+            if matches!(error, IndexError::Damaged(_)) {
+                slot.close();
+            }
+            self.fail(shared, error)
+        })
     }
 
     /// A damaged index ends this owner; the next use of the account rebuilds it.
@@ -349,6 +347,16 @@ impl Owner {
         }
     }
 
+    /// Lets messages come in only if the rows of earlier ones could be written: or one account would
+    /// fill the journal for all.
+    pub(crate) fn write_overdue(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
+        if self.overdue.load(Ordering::Acquire) {
+            self.write_rows(shared)?;
+            self.overdue.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// Gives up the index's handle if nobody uses it now; says whether it is given up.
     pub(crate) fn release(&self) -> bool {
         match self.index.try_lock() {
@@ -362,11 +370,19 @@ impl Owner {
 
     /// Notes that the account was left in order: whoever opens it next, here or on another machine,
     /// need not look through the files. Failing to costs only that look.
-    pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) {
+    ///
+    /// # Errors
+    /// When rows cannot be written: the owner must not go.
+    pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
         if let Err(error) = self.mark_clean(shared) {
             tracing::warn!(account = %self.id, %error, "account could not be closed cleanly");
+            let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if slot.has_rows() && !self.is_broken() {
+                return Err(error);
+            }
         }
         self.release();
+        Ok(())
     }
 
     /// Writes the rows that wait, and that nothing is missing.
@@ -378,12 +394,12 @@ impl Owner {
                 return Ok(());
             }
         }
-        self.index(shared, |index| {
-            index.transaction(|t| t.set_fact(SESSION, "clean"))
-        })?;
-        let mut slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.marked = false;
-        Ok(())
+        self.with_slot(shared, |slot| {
+            let index = slot.settled(&shared.log)?;
+            index.transaction(|t| t.set_fact(SESSION, "clean"))?;
+            slot.marked = false;
+            Ok(())
+        })
     }
 
     /// Reserves numbers so that `uid` and `modseq` (the highest about to be given) were never given
@@ -396,13 +412,8 @@ impl Owner {
         modseq: u64,
     ) -> Result<(), StoreError> {
         let held = folder.identity;
-        if uid < held.uid_ceiling && modseq < held.modseq_ceiling {
+        let Some(raised) = raised(held, uid, modseq) else {
             return Ok(());
-        }
-        let raised = Identity {
-            uid_ceiling: held.uid_ceiling.max(uid.saturating_add(UID_BLOCK)),
-            modseq_ceiling: held.modseq_ceiling.max(modseq.saturating_add(MODSEQ_BLOCK)),
-            ..held
         };
         let name = folder.core.name();
         raised.write(&shared.disk, &self.layout, &name)?;
@@ -417,6 +428,16 @@ impl Owner {
         folder.identity = raised;
         Ok(())
     }
+}
+
+/// An identity whose numbers reach beyond `uid` and `modseq`, if the one that is held does not.
+pub(crate) fn raised(held: Identity, uid: u64, modseq: u64) -> Option<Identity> {
+    let reaches = uid < held.uid_ceiling && modseq < held.modseq_ceiling;
+    (!reaches).then(|| Identity {
+        uid_ceiling: held.uid_ceiling.max(uid.saturating_add(UID_BLOCK)),
+        modseq_ceiling: held.modseq_ceiling.max(modseq.saturating_add(MODSEQ_BLOCK)),
+        ..held
+    })
 }
 
 fn reopened() -> StoreError {

@@ -19,18 +19,18 @@ use facteur_sdbox::{Layout, MessageFile, Metadata};
 use crate::{
     StoreError,
     commit::next_uid,
-    owner::{Folder, count_in, state_of},
+    owner::{Folder, count_in, raised, state_of},
     read,
 };
 
-/// Brings one mailbox in line.
+/// Brings one mailbox in line. One that is being taken over from Dovecot gets its identity last.
 pub(crate) fn folder(
     disk: &Disk,
     layout: &Layout,
     index: &mut Index,
     name: &MailboxName,
     folder: &mut Folder,
-    going: &HashSet<PathBuf>,
+    (going, adopted): (&HashSet<PathBuf>, bool),
 ) -> Result<(), StoreError> {
     let (mut files, _) = layout.messages(disk, name)?;
     let mails = layout.mails(name);
@@ -58,9 +58,22 @@ pub(crate) fn folder(
     row.highest_modseq = row.highest_modseq.max(ceiling);
     let past_last = files.last().map_or(1, |uid| u64::from(uid.value()) + 1);
     row.uid_next = row.uid_next.max(past_last);
-    new.extend(give_new_uids(disk, &mails, &back, row)?);
-    if !new.is_empty() || !gone.is_empty() {
+    let changes = !new.is_empty() || !back.is_empty() || !gone.is_empty();
+    if changes {
         row.highest_modseq = ModSeq::new(row.highest_modseq.value() + 1);
+    }
+    // Clients will see these numbers, and the index may be lost again.
+    let last = row.uid_next.saturating_sub(1) + back.len() as u64;
+    let used = row.highest_modseq > ModSeq::new(1) || last > 0;
+    if let Some(raised) = raised(folder.identity, last, row.highest_modseq.value())
+        && used
+        && !adopted
+    {
+        raised.write(disk, layout, name)?;
+        folder.identity = raised;
+    }
+    new.extend(give_new_uids(disk, &mails, &back, row)?);
+    if changes {
         tracing::warn!(mailbox = %name, found = new.len(), gone = gone.len(), "index is brought in line with the message files");
     }
     let modseq = row.highest_modseq;
@@ -86,9 +99,9 @@ pub(crate) fn folder(
     })
 }
 
-/// Files whose UIDs are of expunged messages. We unlink before an expunge is noted, so that somebody
-/// put them back: a backup, or a disk that was missing at the last start. They are mail, under UIDs
-/// that clients must not see again (RFC 3501 §2.3.1.1).
+/// Files whose UIDs are of expunged messages. The journal does not know them any more: somebody put
+/// them back from a backup, or they could not be removed. They are mail, under UIDs that clients must
+/// not see again (RFC 3501 §2.3.1.1).
 fn give_new_uids(
     disk: &Disk,
     mails: &Path,

@@ -16,6 +16,8 @@ use crate::StoreError;
 pub(crate) struct Record {
     pub(crate) accounts: Vec<AccountRecord>,
     pub(crate) spool: Vec<SpoolRecord>,
+    /// Files of removed messages that could not be removed: their removal is in no record any more.
+    pub(crate) leftovers: Vec<PathBuf>,
     /// The lengths of the bodies that follow.
     pub(crate) bodies: Vec<u64>,
 }
@@ -62,6 +64,14 @@ pub(crate) enum Content {
     File { name: String },
     /// In a file that another program made.
     There,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::File {
+            name: String::new(),
+        }
+    }
 }
 
 /// A mailbox, by what it is known by for ever.
@@ -318,11 +328,9 @@ pub(crate) fn uid_set(ranges: &[(u32, u32)]) -> UidSet {
 }
 
 impl Record {
-    /// Its bytes, with room for the bodies that follow.
+    /// Its bytes, without the bodies that follow.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let bodies: u64 = self.bodies.iter().sum();
-        let room = usize::try_from(bodies).map_err(|_| StoreError::Cannot("too large"))?;
-        let mut bytes = Vec::with_capacity(room + 1024);
+        let mut bytes = Vec::with_capacity(1024);
         bytes.extend_from_slice(&[0; 4]);
         let mut bytes = postcard::to_extend(self, bytes).map_err(unfit)?;
         let length = u32::try_from(bytes.len() - 4).map_err(unfit)?;

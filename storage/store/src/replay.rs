@@ -15,7 +15,7 @@ use facteur_disk::{Disk, EntryKind};
 use facteur_format::Identity;
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_journal::Lsn;
-use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid};
+use facteur_model::{AccountId, Guid, InternalDate, MailboxName, ModSeq, Uid, UidValidity};
 use facteur_sdbox::{Layout as Sdbox, MessageFile, Metadata, NewMessage, Source};
 use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
 
@@ -25,6 +25,7 @@ use crate::{
     copy,
     folders::{graves, mails_in},
     format::Layout,
+    load::{self, Left},
     log::Log,
     maildir::{self, Redo},
     maintenance,
@@ -64,6 +65,8 @@ pub(crate) struct How {
     pub(crate) rewrite: bool,
     /// The journal has lost records: the files must be looked through.
     pub(crate) incomplete: bool,
+    /// Indexes as well, which the journal does not have whole: a sync has failed.
+    pub(crate) reindex: bool,
 }
 
 /// Changes being done again.
@@ -86,9 +89,10 @@ pub(crate) struct Replay<'a> {
 struct Home {
     index: Index,
     applied: Option<Lsn>,
-    /// Each mailbox's messages and row, by its GUID; a deleted one has no row.
-    mailboxes: HashMap<Guid, (PathBuf, Option<u32>)>,
+    /// Each mailbox's messages and row, by its GUID.
+    mailboxes: HashMap<Guid, (PathBuf, u32)>,
     inbox: PathBuf,
+    /// Whether the index says that more than it has is in the journal, or in the files.
     marked: bool,
     account: AccountId,
     /// Its folders, in a Maildir.
@@ -133,6 +137,9 @@ impl<'a> Replay<'a> {
                 self.unsettled.insert(id);
             }
         }
+        if matches!(scope, Scope::All) {
+            self.unlinks.extend(record.leftovers);
+        }
         let Some(spool) = self.spool.filter(|_| scope.has_spool()) else {
             return;
         };
@@ -156,7 +163,7 @@ impl<'a> Replay<'a> {
             if self.homes.len() >= OPEN {
                 self.finish();
             }
-            let home = Home::open(self.disk, self.log, account, layout, self.how.incomplete)?;
+            let home = Home::open(self.disk, self.log, (account, layout), self.how)?;
             self.touched.insert(path.to_owned());
             let mails = home.mailboxes.values().map(|(mails, _)| mails.clone());
             self.touched.extend(mails);
@@ -165,13 +172,14 @@ impl<'a> Replay<'a> {
         let Some(home) = self.homes.get_mut(path) else {
             return Ok(());
         };
+        let mut whole = true;
         for change in &changes {
+            let (disk, rewrite) = (self.disk, self.how.rewrite);
             let unlinks = &mut self.unlinks;
-            if let Some(maildir) = &mut home.maildir {
-                maildir.change(self.disk, change, bodies, self.how.rewrite, unlinks)?;
-                continue;
-            }
-            home.files(self.disk, change, bodies, self.how.rewrite, unlinks)?;
+            whole &= match &mut home.maildir {
+                Some(maildir) => maildir.change(disk, change, bodies, rewrite, unlinks)?,
+                None => home.files(disk, change, bodies, rewrite, unlinks)?,
+            };
         }
         if home.applied.is_some_and(|applied| lsn <= applied) {
             return Ok(());
@@ -180,7 +188,7 @@ impl<'a> Replay<'a> {
             let mailboxes = change.mailboxes();
             mailboxes.into_iter().all(|mailbox| home.join(mailbox))
         });
-        home.write(self.log, lsn, &changes)
+        home.write(self.log, lsn, &changes, whole)
     }
 }
 
@@ -209,9 +217,8 @@ impl Home {
     fn open(
         disk: &Disk,
         log: &Log,
-        account: &AccountId,
-        layout: &Layout,
-        incomplete: bool,
+        (account, layout): (&AccountId, &Layout),
+        how: How,
     ) -> Result<Self, StoreError> {
         let home = layout.home();
         if !disk.is_dir(home)? {
@@ -235,17 +242,28 @@ impl Home {
             }
             Err(error) => return Err(error.into()),
         };
-        let fresh = fresh || incomplete;
+        // One that says nothing was lost with the machine before it was filled; one that says this was
+        // not filled to the end.
+        let session = index.fact(SESSION)?;
+        let unfilled = session.is_none_or(|session| session == INCOMPLETE);
+        let fresh = fresh || unfilled || how.incomplete;
+        if how.reindex {
+            index.optimize()?;
+        }
         if fresh {
             // What the journal has not is looked for in the files when the account is opened.
             index.transaction(|t| t.set_fact(SESSION, INCOMPLETE))?;
         }
+        // Whoever opens an account that was left so looks through it. That must not be forgotten,
+        // also when this is the second try.
+        let marked = fresh || load::left(&index, log)? != Left::Clean;
         // What was saved of a damaged index need not be all that it says.
         let applied = match fresh {
             true => None,
             false => slot::applied(&index, log)?,
         };
         let mut mailboxes = HashMap::new();
+        let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
         let mut maildir = match layout {
             Layout::Sdbox(_) => None,
             Layout::Maildir(layout) => {
@@ -253,38 +271,37 @@ impl Home {
                 Some(Redo::new(inbox, &maildir::host(disk)))
             }
         };
-        for (guid, grave) in graves(disk, layout)? {
-            let mails = mails_in(disk, layout, grave)?;
-            if let Some(maildir) = &mut maildir {
-                maildir.add_folder(guid, mails.clone(), None);
-            }
-            mailboxes.insert(guid, (mails, None));
-        }
-        let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
-        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
-            let Some(identity) = layout.identify(disk, &folder.name)? else {
-                continue;
-            };
+        let mut join = |identity: Identity, mails: PathBuf, is_deleted: bool| {
             let row = match known.get(&identity.guid) {
                 Some(row) => row.id,
                 None => index.transaction(|t| t.add_mailbox(&new_row(&identity)))?,
             };
-            let mails = layout.mails(&folder.name);
             if let Some(maildir) = &mut maildir {
                 let row = MailboxRow {
                     id: row,
                     ..new_row(&identity)
                 };
-                maildir.add_folder(identity.guid, mails.clone(), Some(row));
+                maildir.add_folder(identity.guid, mails.clone(), (!is_deleted).then_some(row));
             }
-            mailboxes.insert(identity.guid, (mails, Some(row)));
+            mailboxes.insert(identity.guid, (mails, row));
+            Ok::<_, StoreError>(())
+        };
+        // Messages may have been copied from what was deleted since; opening the account forgets it.
+        for (guid, grave) in graves(disk, layout)? {
+            let mails = mails_in(disk, layout, grave)?;
+            join(Identity::new(UidValidity::FIRST, guid), mails, true)?;
+        }
+        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
+            if let Some(identity) = layout.identify(disk, &folder.name)? {
+                join(identity, layout.mails(&folder.name), false)?;
+            }
         }
         Ok(Self {
             index,
             applied,
             mailboxes,
             inbox: layout.mails(&MailboxName::inbox()),
-            marked: fresh,
+            marked,
             account: account.clone(),
             maildir,
         })
@@ -292,15 +309,24 @@ impl Home {
 
     /// Gives a mailbox the number of its row now; says whether it has one.
     fn join(&self, mailbox: &mut MailboxId) -> bool {
-        let row = self.mailboxes.get(&mailbox.guid).and_then(|(_, row)| *row);
-        mailbox.row = row.unwrap_or_default();
-        row.is_some()
+        let found = self.mailboxes.get(&mailbox.guid);
+        mailbox.row = found.map_or(0, |(_, row)| *row);
+        found.is_some()
     }
 
-    fn write(&mut self, log: &Log, lsn: Lsn, changes: &[Change]) -> Result<(), StoreError> {
+    /// Does changes to the index; `whole` if all their files are there.
+    fn write(
+        &mut self,
+        log: &Log,
+        lsn: Lsn,
+        changes: &[Change],
+        whole: bool,
+    ) -> Result<(), StoreError> {
         let mark = !self.marked;
         self.index.transaction(|transaction| {
-            if mark {
+            if !whole {
+                transaction.set_fact(SESSION, INCOMPLETE)?;
+            } else if mark {
                 transaction.set_fact(SESSION, &format!("open {}", log.id()))?;
             }
             slot::apply_all(transaction, changes.iter())?;
@@ -311,6 +337,7 @@ impl Home {
         Ok(())
     }
 
+    /// Does a change to the files; whether those that it makes are there.
     fn files(
         &self,
         disk: &Disk,
@@ -318,7 +345,7 @@ impl Home {
         bodies: &[&[u8]],
         rewrite: bool,
         unlinks: &mut Vec<PathBuf>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         match change {
             Change::Add(added) => self.add(disk, added, bodies, rewrite),
             Change::Copy {
@@ -331,12 +358,12 @@ impl Home {
                     let gone = uid_set(ranges);
                     unlinks.extend(gone.iter().map(|uid| dir.join(Sdbox::file_name(uid))));
                 }
-                Ok(())
+                Ok(true)
             }
             Change::Flags { .. }
             | Change::Keywords { .. }
             | Change::Numbers { .. }
-            | Change::Remember { .. } => Ok(()),
+            | Change::Remember { .. } => Ok(true),
         }
     }
 
@@ -346,38 +373,39 @@ impl Home {
         added: &Added,
         bodies: &[&[u8]],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(row) = added.message.row() else {
-            return Ok(());
+            return Ok(true);
         };
         let path = dir.join(Sdbox::file_name(row.uid));
         let there = keep_foreign(disk, &path, added.guid)?;
         match &added.content {
             Content::Inline { prefix, body } => {
                 if there && !rewrite {
-                    return Ok(());
+                    return Ok(true);
                 }
                 let Some(body) = bodies.get(*body as usize) else {
                     return Err(io::Error::from(io::ErrorKind::InvalidData).into());
                 };
-                write(disk, dir, &path, added, row.internal_date, &[prefix, body])
+                write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
+                Ok(true)
             }
-            Content::File { .. } if there => Ok(()),
+            Content::File { .. } if there => Ok(true),
             // In this format nobody else makes any.
-            Content::There => Ok(()),
+            Content::There => Ok(true),
             Content::File { name } => {
                 for from in [dir, &self.inbox] {
                     match disk.rename(&from.join(name), &path) {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        result => return Ok(result?),
+                        result => return Ok(result.map(|()| true)?),
                     }
                 }
-                // It was expunged since, and its file removed.
+                // It was expunged since, and its file removed; or given up when the journal failed.
                 tracing::debug!(path = %path.display(), "message of the journal has no file any more");
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -389,31 +417,36 @@ impl Home {
         to: MailboxId,
         pairs: &[(u32, Message)],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
-        let (Some((from, _)), Some((to, _))) =
-            (self.mailboxes.get(&from.guid), self.mailboxes.get(&to.guid))
-        else {
-            return Ok(());
+    ) -> Result<bool, StoreError> {
+        let Some((to, _)) = self.mailboxes.get(&to.guid) else {
+            return Ok(true);
         };
+        let from = self.mailboxes.get(&from.guid).map(|(from, _)| from);
+        let mut whole = true;
         for (here, there) in pairs {
             let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
                 continue;
             };
             let path = to.join(Sdbox::file_name(there.uid));
-            if !rewrite && disk.kind(&path)?.is_some() {
+            let is_there = disk.kind(&path)?.is_some();
+            if is_there && !rewrite {
                 continue;
             }
             let temporary = Disk::temporary_path(to);
-            match copy::link(disk, &from.join(Sdbox::file_name(here)), &temporary) {
+            let linked = match from {
+                Some(from) => copy::link(disk, &from.join(Sdbox::file_name(here)), &temporary),
+                None => Err(StoreError::Gone),
+            };
+            match linked {
                 Ok(()) => disk.rename(&temporary, &path)?,
                 // The checkpoint that took the original away has made the copy durable.
-                Err(StoreError::Gone) => {}
+                Err(StoreError::Gone) => whole &= is_there,
                 Err(error) => return Err(error),
             }
             // Two names of one file: then rename(2) does nothing, and the temporary one stays.
             disk.unlink_if_there(&temporary)?;
         }
-        Ok(())
+        Ok(whole)
     }
 }
 

@@ -111,7 +111,9 @@ impl<'a> Scripts<'a> {
     pub(crate) fn write(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
         let path = self.path(name)?;
         self.disk.create_dir_all_durably(&self.dir())?;
-        Ok(self.disk.write_atomically(&path, text)?)
+        self.disk.write_atomically(&path, text)?;
+        // Who made the folder may have been killed before that was durable.
+        Ok(self.disk.sync_dir(self.home)?)
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), StoreError> {

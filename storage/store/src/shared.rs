@@ -265,9 +265,14 @@ impl Shared {
     fn unload_eldest(self: &Arc<Self>, size: u64) {
         let mut eldest: Vec<(u64, u64)> = Vec::new();
         let mut total = 0;
-        for owner in self.loaded() {
-            total += owner.weight;
-            eldest.push((owner.used.load(Ordering::Relaxed), owner.weight));
+        for (_, slot) in self.slots() {
+            // One that is being loaded or rebuilt is in use.
+            if let Ok(held) = slot.try_lock()
+                && let Some(owner) = &*held
+            {
+                total += owner.weight;
+                eldest.push((owner.used.load(Ordering::Relaxed), owner.weight));
+            }
         }
         eldest.sort_unstable();
         let wanted = size - size / 4;
@@ -284,16 +289,18 @@ impl Shared {
 
     /// Unloads every account that is in no session's hands and for which `wanted` holds.
     pub(crate) fn unload(self: &Arc<Self>, wanted: impl Fn(&Owner) -> bool) {
-        let slots: Vec<(AccountId, Slot)> = {
-            let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            let slots = accounts.iter();
-            slots
-                .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
-                .collect()
-        };
-        for (id, slot) in slots {
+        for (id, slot) in self.slots() {
             self.unload_one(&id, &slot, &wanted);
         }
+    }
+
+    /// Every account's place. A place may be taken for long: nobody waits for one with the map locked.
+    fn slots(&self) -> Vec<(AccountId, Slot)> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = accounts.iter();
+        slots
+            .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
+            .collect()
     }
 
     fn unload_one(self: &Arc<Self>, id: &AccountId, slot: &Slot, wanted: &impl Fn(&Owner) -> bool) {
@@ -308,7 +315,10 @@ impl Shared {
                     return;
                 }
                 Some(owner) => {
-                    owner.unload(self);
+                    if owner.unload(self).is_err() {
+                        *held = Some(owner);
+                        return;
+                    }
                     self.forget_weight(&owner);
                     self.release_home(owner.layout.home());
                 }
@@ -362,22 +372,21 @@ impl Shared {
         Ok(())
     }
 
-    /// Every loaded account.
+    /// Every loaded account; those that are being loaded are waited for.
     pub(crate) fn loaded(&self) -> Vec<Arc<Owner>> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .values()
-            .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let slots = self.slots().into_iter();
+        slots
+            .filter_map(|(_, slot)| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .collect()
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.log.since().closed = true;
-        self.log.wake.notify_all();
+        self.log.end();
     }
 }
+
 /// Keeps an account closed: [`Shared::close_account`].
 pub(crate) struct Closed {
     shared: Arc<Shared>,
@@ -401,16 +410,17 @@ pub(crate) struct Handles {
 impl Handles {
     /// Notes that `owner` opened its index.
     pub(crate) fn opened(&self, owner: &Arc<Owner>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.push_back(Arc::downgrade(owner));
-        // One that is in use now goes to the end; so at most one round.
-        for _ in 0..open.len() {
-            if open.len() <= MAX_HANDLES {
-                break;
-            }
-            if let Some(eldest) = open.pop_front()
-                && eldest.upgrade().is_some_and(|owner| !owner.release())
-            {
+        let excess = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.push_back(Arc::downgrade(owner));
+            let excess = open.len().saturating_sub(MAX_HANDLES);
+            open.drain(..excess).collect::<Vec<_>>()
+        };
+        // Closing a database takes a while: nobody waits for it.
+        for eldest in excess {
+            if eldest.upgrade().is_some_and(|owner| !owner.release()) {
+                // In use just now.
+                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                 open.push_back(eldest);
             }
         }

@@ -161,8 +161,12 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), IndexErro
             from, to, pairs, ..
         } => {
             for (here, there) in pairs {
-                if let (Some(here), Some(there)) = (Uid::new(*here), there.row()) {
-                    transaction.copy_message((from.row, here), to.row, &there)?;
+                if let (Some(here), Some(there)) = (Uid::new(*here), there.row())
+                    && !transaction.copy_message((from.row, here), to.row, &there)?
+                {
+                    // An index that is being filled anew does not know the original: the copy is
+                    // found among the files.
+                    transaction.forget(to.row, &[there.uid].into_iter().collect())?;
                 }
             }
             Ok(())

@@ -47,11 +47,13 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
             ..facteur_journal::Options::new(options.state.join("journal"))
         },
     )?;
-    let run = Run::next(&disk, &options.state, recovered.was_clean())?;
+    let damaged = report(&recovered);
+    let run = Run::next(&disk, &options.state, recovered.was_clean(), damaged)?;
     let log = Arc::new(Log::new(journal, size, options.fsync));
     let how = How {
-        rewrite: run.loss,
-        incomplete: report(&recovered),
+        rewrite: !run.same_boot,
+        incomplete: damaged,
+        reindex: run.doubted,
     };
     let mut replay = Replay::new(&disk, &log, Some(&spool), how);
     let mut records = recovered.records();
@@ -87,7 +89,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
     } else {
         Ok(())
     } {
-        Ok(()) => shared.start.begun(&shared.disk)?,
+        Ok(()) => shared.start.begun(&shared)?,
         Err(error) => {
             tracing::error!(%error, "what the journal had could not be made durable in its place; the journal keeps it");
         }
@@ -119,14 +121,21 @@ pub(crate) struct Run {
     pub(crate) losses: u64,
     /// In any way.
     pub(crate) unclean_ends: u64,
-    /// The last end was such a loss.
-    loss: bool,
+    /// How often the journal had lost something.
+    pub(crate) damages: u64,
+    /// What was written and not synced is still there.
+    same_boot: bool,
+    /// Unless a sync failed.
+    doubted: bool,
     path: PathBuf,
     boot: String,
 }
 
+/// Stands for a boot in whose course a sync failed, or after which not all was written anew.
+const DOUBTED: &str = "-";
+
 impl Run {
-    fn next(disk: &Disk, state: &Path, clean: bool) -> Result<Self, StoreError> {
+    fn next(disk: &Disk, state: &Path, clean: bool, damaged: bool) -> Result<Self, StoreError> {
         let path = state.join("run");
         let boot = boot_id(disk)?;
         let text = match disk.read(&path) {
@@ -134,31 +143,46 @@ impl Run {
             read => String::from_utf8_lossy(&read?).into_owned(),
         };
         let mut words = text.split_ascii_whitespace();
-        let same_boot = words.next() == Some(&*boot);
+        let last = words.next();
+        let same_boot = last == Some(&*boot);
+        let doubted = last == Some(DOUBTED);
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
-        let (losses, ends) = (number().unwrap_or(0), number().unwrap_or(0));
-        let loss = !clean && !same_boot;
+        let mut count = |more: bool| number().unwrap_or(0) + u64::from(more);
         let run = Self {
-            losses: losses + u64::from(loss),
-            unclean_ends: ends + u64::from(!clean),
-            loss,
+            losses: count(!clean && !same_boot),
+            unclean_ends: count(!clean),
+            damages: count(damaged),
+            same_boot,
+            doubted,
             path,
             boot,
         };
-        if loss {
+        if !same_boot || damaged {
             // Until all is written anew the next start must find the same.
-            run.write(disk, "-")?;
+            run.doubt(disk)?;
         }
         Ok(run)
     }
 
-    /// Notes that what the machine may have lost is there again.
-    fn begun(&self, disk: &Disk) -> Result<(), StoreError> {
-        self.write(disk, &self.boot)
+    /// Notes that what the machine may have lost is there again; but not what could not be done now.
+    fn begun(&self, shared: &Shared) -> Result<(), StoreError> {
+        let since = shared.log.since();
+        let settled = since.unsettled.is_empty() && !since.spool_unsettled;
+        drop(since);
+        match settled {
+            true => self.write(&shared.disk, &self.boot),
+            false => self.doubt(&shared.disk),
+        }
+    }
+
+    /// Notes that what was written may not be there at the next start, whatever the system says.
+    pub(crate) fn doubt(&self, disk: &Disk) -> Result<(), StoreError> {
+        self.write(disk, DOUBTED)
     }
 
     fn write(&self, disk: &Disk, boot: &str) -> Result<(), StoreError> {
-        let text = format!("{boot} {} {}\n", self.losses, self.unclean_ends);
+        let (losses, ends, damages) = (self.losses, self.unclean_ends, self.damages);
+        let text = format!("{boot} {losses} {ends} {damages}\n");
         match disk.read(&self.path) {
             Ok(there) if there == text.as_bytes() => Ok(()),
             _ => Ok(disk.write_atomically(&self.path, text.as_bytes())?),

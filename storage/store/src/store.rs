@@ -190,6 +190,9 @@ impl Store {
         }
         shared.unload(|_| true);
         shared.sync_file_systems()?;
-        Ok(shared.log.journal.close()?)
+        shared.log.journal.close()?;
+        // Nothing is left to be done in the background.
+        shared.log.end();
+        Ok(())
     }
 }

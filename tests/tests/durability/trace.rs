@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A call that matters to durability, where it took effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Bytes went into a file.
-    Write(String),
+    /// So many bytes went into a file.
+    Write(String, u64),
     /// A file or folder was synced, and the call has returned.
     Sync(String),
     /// A file got another name.
@@ -70,13 +70,14 @@ fn event(call: &str) -> Option<Event> {
     if result.starts_with('-') {
         return None;
     }
+    let bytes = result.trim().parse().unwrap_or(0);
     let quoted: Vec<&str> = arguments.split('"').skip(1).step_by(2).collect();
     let path = |n: usize| quoted.get(n).map(|path| (*path).to_owned());
     match name {
         "write" | "writev" | "pwrite64" | "pwritev" | "ftruncate" => {
-            descriptor(arguments, 0).map(Event::Write)
+            descriptor(arguments, 0).map(|path| Event::Write(path, bytes))
         }
-        "copy_file_range" => descriptor(arguments, 1).map(Event::Write),
+        "copy_file_range" => descriptor(arguments, 1).map(|path| Event::Write(path, bytes)),
         "fsync" | "fdatasync" => descriptor(arguments, 0).map(Event::Sync),
         "rename" | "renameat" | "renameat2" => Some(Event::Rename(path(0)?, path(1)?)),
         "unlink" | "unlinkat" => path(0).map(Event::Unlink),
@@ -95,17 +96,20 @@ fn descriptor(arguments: &str, n: usize) -> Option<String> {
 /// Goes through a trace as a disk that keeps nothing but what was synced.
 #[derive(Default)]
 struct Checker {
-    written: BTreeSet<String>,
+    /// How many bytes each file was given.
+    written: BTreeMap<String, u64>,
     /// Files with bytes that are not synced.
     dirty: BTreeSet<String>,
     /// Names that were made or removed, and the folder not synced since.
     pending: BTreeSet<String>,
-    /// Messages that have their name.
-    messages: BTreeSet<String>,
+    /// How far the journal was when a file was written to last.
+    since: BTreeMap<String, u64>,
+    /// Mailboxes that have messages.
+    used: BTreeSet<String>,
     /// Mailboxes that somebody made by command.
     made: BTreeSet<String>,
-    /// Transactions that were begun and not ended.
-    promised: BTreeSet<String>,
+    /// How many bytes went into the journal, and how many of them are durable.
+    journal: (u64, u64),
     violations: Vec<String>,
 }
 
@@ -127,26 +131,45 @@ pub(crate) fn is_message(path: &str) -> bool {
     path.contains("/dbox-Mails/u.")
 }
 
-/// A spool entry or a transaction.
+/// A spool entry.
 pub(crate) fn is_spooled(path: &str) -> bool {
-    path.contains("/spool/") && (path.ends_with(".msg") || path.ends_with(".txn"))
+    path.contains("/spool/") && path.ends_with(".msg")
+}
+
+/// The journal, which has everything that is small.
+pub(crate) fn is_journal(path: &str) -> bool {
+    path.contains("/journal/")
 }
 
 impl Checker {
     fn see(&mut self, event: &Event) {
         match event {
-            Event::Write(path) => {
-                self.written.insert(path.clone());
+            Event::Write(path, bytes) => {
+                // Who writes to it first has made it.
+                if path.contains("/temp.") && !self.written.contains_key(path) {
+                    self.pending.insert(path.clone());
+                }
+                *self.written.entry(path.clone()).or_default() += bytes;
                 self.dirty.insert(path.clone());
+                if is_journal(path) {
+                    self.journal.0 += bytes;
+                }
+                self.since.insert(path.clone(), self.journal.0);
             }
             Event::Sync(path) => {
                 self.dirty.remove(path);
                 self.pending.retain(|name| parent(name) != path);
+                if is_journal(path) {
+                    self.journal.1 = self.journal.0;
+                }
             }
             Event::MakeDir(path) => {
                 self.pending.insert(path.clone());
             }
-            Event::Unlink(path) => self.unlinked(path),
+            Event::Unlink(path) => {
+                self.pending.insert(path.clone());
+                self.written.remove(path);
+            }
             Event::Rename(from, to) => self.renamed(from, to),
             Event::Acknowledge(text) => self.acknowledged(text),
         }
@@ -154,65 +177,57 @@ impl Checker {
 
     fn renamed(&mut self, from: &str, to: &str) {
         if is_message(to) || is_spooled(to) {
-            if self.dirty.contains(from) || !self.written.contains(from) {
-                self.violations
-                    .push(format!("{to} is named before it is synced"));
-            }
-            // Both hold numbers or promises that a message builds upon.
-            if is_message(to) {
-                let mailbox = parent(parent(to));
-                let reserved = format!("{mailbox}/uidvalidity");
-                self.must_be_durable(&[reserved.as_str()], to);
-                let promised: Vec<String> = self.promised.iter().cloned().collect();
-                self.must_be_durable(&promised, to);
-                self.messages.insert(to.to_owned());
-            }
-            if to.ends_with(".txn") {
-                self.promised.insert(to.to_owned());
-            }
-        }
-        // It is as durable as what it was.
-        self.dirty.remove(to);
-        if self.dirty.remove(from) {
-            self.dirty.insert(to.to_owned());
-        }
-        self.written.insert(to.to_owned());
-        self.pending.remove(from);
-        self.pending.insert(to.to_owned());
-    }
-
-    fn unlinked(&mut self, path: &str) {
-        self.pending.insert(path.to_owned());
-        if self.promised.remove(path) {
-            // Whatever was promised is done, durably.
-            let done = self.pending.iter();
-            let done = done.filter(|name| is_message(name) || name.ends_with(".msg"));
-            for name in done {
-                let violation = format!("a promise is withdrawn before {name} is durable");
+            // The journal says that it has its name, and has its bytes unless they are durable.
+            let is_durable = !self.dirty.contains(from) && !self.pending.contains(from);
+            let size = self.written.get(from).copied().unwrap_or(0);
+            let since = self.since.get(from).copied().unwrap_or(0);
+            let wanted = if is_durable { 1 } else { size };
+            if self.journal.1 < since + wanted {
+                let violation = format!("{to} is named before the journal has it");
                 self.violations.push(violation);
             }
         }
+        if is_message(to) {
+            let mailbox = parent(parent(to)).to_owned();
+            self.must_be_durable(&[format!("{mailbox}/uidvalidity")], to);
+            self.used.insert(mailbox);
+        }
+        // It is as durable as what it was, and so is what lies below.
+        self.dirty.remove(to);
+        let moved = |path: &String| match path.strip_prefix(from) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{to}{rest}"),
+            _ => path.clone(),
+        };
+        self.dirty = self.dirty.iter().map(moved).collect();
+        self.pending.remove(from);
+        self.pending = self.pending.iter().map(moved).collect();
+        let written = std::mem::take(&mut self.written).into_iter();
+        self.written = written.map(|(path, size)| (moved(&path), size)).collect();
+        self.pending.insert(to.to_owned());
     }
 
     fn acknowledged(&mut self, text: &str) {
+        // One client at a time: nothing else is under way.
+        let under_way = self
+            .written
+            .keys()
+            .filter(|p| p.contains("/dbox-Mails/temp."));
+        let under_way: Vec<_> = under_way
+            .map(|path| format!("{path} has no name at {text}"))
+            .collect();
+        self.violations.extend(under_way);
         if text.contains(" OK CREATE ") {
-            // The one whose identity was written last.
-            let made = self.written.iter().filter(|p| p.ends_with("/uidvalidity"));
+            // The one whose identity was written.
+            let made = self.written.keys().filter(|p| p.ends_with("/uidvalidity"));
             let made: Vec<String> = made.map(|path| parent(path).to_owned()).collect();
             self.made
                 .extend(made.into_iter().filter(|path| path.ends_with("/New")));
         }
         let mut needed: BTreeSet<String> = BTreeSet::new();
-        needed.extend(
-            self.made
-                .iter()
-                .map(|mailbox| format!("{mailbox}/uidvalidity")),
-        );
-        let messages = self.messages.iter();
-        needed.extend(messages.clone().cloned());
-        needed.extend(messages.map(|message| format!("{}/uidvalidity", parent(parent(message)))));
-        let spooled = self.pending.iter().filter(|path| is_spooled(path));
-        needed.extend(spooled.cloned());
+        for mailbox in self.made.iter().chain(&self.used) {
+            needed.insert(format!("{mailbox}/uidvalidity"));
+            needed.insert(format!("{mailbox}/dbox-Mails"));
+        }
         // And the way to each of them.
         for path in needed.clone() {
             let mut above = parent(&path).to_owned();
@@ -223,12 +238,6 @@ impl Checker {
         }
         let needed: Vec<String> = needed.into_iter().collect();
         self.must_be_durable(&needed, text);
-        let open: Vec<_> = self
-            .promised
-            .iter()
-            .map(|p| format!("{p} is open at {text}"))
-            .collect();
-        self.violations.extend(open);
     }
 
     fn must_be_durable(&mut self, paths: &[impl AsRef<str>], before: &str) {

@@ -85,20 +85,22 @@ pub(super) fn write<'a>(
             let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
             let format = owner.layout.format();
             let mut dir = owner.layout.tmp(&append.mailbox);
-            let inline = bodies.inline(&append.body, &append.prefix);
-            let first = write_one(shared, (format, &dir), append, inline.clone(), created);
-            let (one, file) = match first {
+            let first = write_one(shared, (format, &dir), append, created);
+            let (mut one, file) = match first {
                 Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                     dir = owner.layout.tmp(&MailboxName::inbox());
-                    write_one(shared, (format, &dir), append, inline.clone(), created)?
+                    write_one(shared, (format, &dir), append, created)?
                 }
                 result => result?,
             };
-            written.push(one);
-            if inline.is_none() {
-                large.push(file);
-                dirs.insert(dir);
+            match bodies.inline(&append.body, &append.prefix) {
+                Some(inline) => one.content = inline,
+                None => {
+                    large.push(file);
+                    dirs.insert(dir);
+                }
             }
+            written.push(one);
         }
         for file in large {
             file.sync_all()?;
@@ -124,7 +126,6 @@ fn write_one(
     shared: &Shared,
     (format, dir): (MailFormat, &Path),
     append: &Append,
-    inline: Option<Content>,
     created: i64,
 ) -> Result<(Written, DiskFile), StoreError> {
     let mut scanner = Scanner::new(Limits::default());
@@ -166,9 +167,9 @@ fn write_one(
         }
     };
     let name = path.file_name().and_then(|name| name.to_str());
-    let content = inline.unwrap_or_else(|| Content::File {
+    let content = Content::File {
         name: name.unwrap_or_default().to_owned(),
-    });
+    };
     let written = Written {
         disk: shared.disk.clone(),
         path: Some(path),

@@ -279,7 +279,7 @@ pub(crate) fn open(
     // Another server has given UIDs meanwhile.
     let given = Head::read(disk, &dir)?.is_some_and(|head| head.uid_next > folder.row.uid_next);
     if look || given {
-        reconcile(disk, &shared.names, index, &dir, folder, going)?;
+        reconcile(disk, (layout, &shared.names), index, folder, going)?;
     }
     Ok(())
 }

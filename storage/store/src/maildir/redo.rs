@@ -165,7 +165,7 @@ impl Redo {
         self.folders.insert(guid, folder);
     }
 
-    /// Does what a change does to files.
+    /// Does a change to the files; whether those that it makes are there.
     pub(crate) fn change(
         &mut self,
         disk: &Disk,
@@ -173,7 +173,7 @@ impl Redo {
         bodies: &[&[u8]],
         rewrite: bool,
         unlinks: &mut Vec<PathBuf>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         match change {
             Change::Add(added) => self.add(disk, added, bodies, rewrite),
             Change::Copy {
@@ -187,10 +187,13 @@ impl Redo {
                 ranges,
                 files_go,
                 ..
-            } => self.expunge(disk, mailbox, ranges, *files_go, unlinks),
+            } => {
+                self.expunge(disk, mailbox, ranges, *files_go, unlinks)?;
+                Ok(true)
+            }
             Change::Flags { mailbox, runs } => {
                 let Some(folder) = self.folders.get_mut(&mailbox.guid) else {
-                    return Ok(());
+                    return Ok(true);
                 };
                 let (known, _) = folder.known(disk)?;
                 let mut dirty = Vec::new();
@@ -203,9 +206,9 @@ impl Redo {
                     }
                 }
                 folder.dirty.extend(dirty);
-                Ok(())
+                Ok(true)
             }
-            Change::Keywords { .. } | Change::Numbers { .. } | Change::Remember { .. } => Ok(()),
+            Change::Keywords { .. } | Change::Numbers { .. } | Change::Remember { .. } => Ok(true),
         }
     }
 
@@ -215,12 +218,12 @@ impl Redo {
         added: &Added,
         bodies: &[&[u8]],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Some(folder) = self.folders.get_mut(&added.mailbox.guid) else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(row) = added.message.row() else {
-            return Ok(());
+            return Ok(true);
         };
         let base = &added.base;
         let (known, dir) = folder.known(disk)?;
@@ -231,8 +234,8 @@ impl Redo {
             folder.dirty.insert(row.uid);
         }
         match &added.content {
-            Content::There => Ok(()),
-            Content::Inline { .. } if there && !rewrite => Ok(()),
+            Content::There => Ok(true),
+            Content::Inline { .. } if there && !rewrite => Ok(true),
             Content::Inline { prefix, body } => {
                 let Some(body) = bodies.get(*body as usize) else {
                     return Err(io::Error::from(io::ErrorKind::InvalidData).into());
@@ -252,19 +255,20 @@ impl Redo {
                     // Best effort: it is removed when the account is opened.
                     let _ = disk.unlink_if_there(&temporary);
                 }
-                placed
+                placed.map(|()| true)
             }
-            Content::File { .. } if there => Ok(()),
+            Content::File { .. } if there => Ok(true),
             Content::File { name } => {
                 for tmp in [tmp, self.inbox.join("tmp")] {
                     let path = tmp.join(name);
                     if disk.kind(&path)?.is_some() {
-                        return folder.place(disk, row.uid, base, row.flags, &path);
+                        folder.place(disk, row.uid, base, row.flags, &path)?;
+                        return Ok(true);
                     }
                 }
-                // It was expunged since, and its file removed.
+                // It was expunged since, and its file removed; or given up when the journal failed.
                 tracing::debug!(path = %folder.dir.display(), uid = %row.uid, "message of the journal has no file any more");
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -276,10 +280,11 @@ impl Redo {
         pairs: &[(u32, Message)],
         names: &[CopyName],
         rewrite: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if !self.folders.contains_key(&to.guid) {
-            return Ok(());
+            return Ok(true);
         }
+        let mut whole = true;
         for ((here, there), name) in pairs.iter().zip(names) {
             let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
                 continue;
@@ -303,18 +308,19 @@ impl Redo {
             }
             let Some(source) = source.filter(|_| rewrite || !is_there) else {
                 // The checkpoint that took the original away has made the copy durable.
+                whole &= is_there;
                 continue;
             };
             let temporary = tmp.join(self.names.next(SystemTime::now(), from.guid));
             match copy::link(disk, &source, &temporary) {
                 Ok(()) => folder.place(disk, there.uid, &name.base, there.flags, &temporary)?,
-                Err(StoreError::Gone) => {}
+                Err(StoreError::Gone) => whole &= is_there,
                 Err(error) => return Err(error),
             }
             // Two names of one file: then rename(2) does nothing, and the temporary one stays.
             disk.unlink_if_there(&temporary)?;
         }
-        Ok(())
+        Ok(whole)
     }
 
     fn expunge(

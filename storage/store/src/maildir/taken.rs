@@ -7,8 +7,8 @@ use std::{
 };
 
 use facteur_disk::Disk;
-use facteur_index::{Index, MailboxRow};
-use facteur_maildir::{BaseNames, FileName, guid_of};
+use facteur_index::{Index, IndexError, MailboxRow};
+use facteur_maildir::{BaseNames, FileName, Layout, guid_of};
 use facteur_model::{Guid, ModSeq, UidSet};
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
     KeywordSetId, MessageState, StoreError,
     commit::next_uid,
     keywords::KeywordTable,
-    owner::{Folder, count_in, row_of, state_of},
+    owner::{Folder, count_in, raised, row_of, state_of},
     record::{Added, Content, MailboxId},
 };
 
@@ -122,15 +122,16 @@ pub(super) fn take_in(
 /// was left in use by another store.
 pub(crate) fn reconcile(
     disk: &Disk,
-    names: &BaseNames,
+    (layout, names): (&Layout, &BaseNames),
     index: &mut Index,
-    dir: &Path,
     folder: &mut Folder,
     going: &HashSet<PathBuf>,
 ) -> Result<(), StoreError> {
+    let name = folder.core.name();
     let Some(maildir) = folder.core.maildir() else {
         return Ok(());
     };
+    let dir = &layout.folder(&name);
     let mailbox = folder.row.id;
     let messages: Vec<MessageState> = index.messages(mailbox)?.iter().map(state_of).collect();
     let expunged = index.expunged(mailbox, ModSeq::new(0))?;
@@ -160,6 +161,15 @@ pub(crate) fn reconcile(
         row.highest_modseq = modseq;
         tracing::info!(path = %dir.display(), found = strays.len(), gone = gone.len(), changed = changed.len(), "index is brought in line with the folder");
     }
+    // Clients will see these numbers, and the index may be lost again.
+    let last = row.uid_next.saturating_sub(1) + strays.len() as u64;
+    let used = row.highest_modseq > ModSeq::new(1) || last > 0;
+    if let Some(raised) = raised(folder.identity, last, row.highest_modseq.value())
+        && used
+    {
+        raised.write(disk, layout, &name)?;
+        folder.identity = raised;
+    }
     for message in &mut changed {
         message.modseq = modseq;
     }
@@ -169,29 +179,21 @@ pub(crate) fn reconcile(
             .iter()
             .try_for_each(|message| transaction.set_flags(mailbox, message.uid, &row_of(message)))
     })?;
-    loop {
+    while !strays.is_empty() {
         let some = strays.len().min(AT_ONCE);
         let some: Vec<Stray> = strays.drain(..some).collect();
-        let mut counts = *row;
-        let added = take_in(disk, dir, some, &mut counts, modseq, &mut translator)?;
-        row.uid_next = counts.uid_next;
-        let sets = std::mem::take(&mut translator.sets);
-        index.transaction(|transaction| {
-            for (set, text) in &sets {
-                transaction.add_keyword_set(mailbox, set.0, text)?;
-            }
-            added.iter().try_for_each(|one| {
-                let who = (one.guid(), &*one.named.base);
-                one.found
-                    .write(transaction, mailbox, &row_of(&one.state), who)
-            })
-        })?;
-        let named: Vec<Named> = added.iter().map(|one| one.named.clone()).collect();
+        let added = take_in(disk, dir, some, row, modseq, &mut translator)?;
+        write(
+            index,
+            mailbox,
+            &std::mem::take(&mut translator.sets),
+            &added,
+        )?;
+        let named: Vec<Named> = added.into_iter().map(|one| one.named).collect();
         inner.shown(&named, &[], &UidSet::new());
-        if strays.is_empty() {
-            break;
-        }
     }
+    let sets = std::mem::take(&mut translator.sets);
+    write(index, mailbox, &sets, &[])?;
     (row.messages, row.unseen, row.deleted, row.bytes) = (0, 0, 0, 0);
     for message in index.messages(mailbox)? {
         count_in(row, &state_of(&message));
@@ -202,4 +204,26 @@ pub(crate) fn reconcile(
     inner.write_list(disk, dir, row)?;
     inner.files = None;
     Ok(())
+}
+
+/// Writes the rows of messages, and the sets of keywords that are new.
+fn write(
+    index: &mut Index,
+    mailbox: u32,
+    sets: &[(KeywordSetId, String)],
+    added: &[TakenIn],
+) -> Result<(), IndexError> {
+    if sets.is_empty() && added.is_empty() {
+        return Ok(());
+    }
+    index.transaction(|transaction| {
+        for (set, text) in sets {
+            transaction.add_keyword_set(mailbox, set.0, text)?;
+        }
+        added.iter().try_for_each(|one| {
+            let who = (one.guid(), &*one.named.base);
+            one.found
+                .write(transaction, mailbox, &row_of(&one.state), who)
+        })
+    })
 }

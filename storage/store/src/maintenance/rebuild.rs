@@ -91,8 +91,13 @@ pub(super) fn account(
             .map(|folder| u64::from(folder.row.messages))
             .sum();
         // Whoever uses it next opens it.
-        owner.unload(shared);
-        Ok(rebuilt)
+        match owner.unload(shared) {
+            Ok(()) => Ok(rebuilt),
+            Err(error) => {
+                *held = Some(owner);
+                Err(error)
+            }
+        }
     })
 }
 

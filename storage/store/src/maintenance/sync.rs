@@ -36,7 +36,10 @@ pub(super) fn account(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<Synced
                 true
             }
             Some(owner) => {
-                owner.unload(shared);
+                if let Err(error) = owner.unload(shared) {
+                    *held = Some(owner);
+                    return Err(error);
+                }
                 false
             }
             None => false,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, io, sync::Arc};
 
-use facteur_disk::{Disk, Faults};
+use facteur_disk::{Disk, Faults, PowerLoss};
 use facteur_model::{Flag, FlagOperation, Flags, MailFormat, Uid};
 use facteur_spool::Entry;
 use facteur_store::{Append, Batch, Body, FlagChange, Store, StoreError};
@@ -14,17 +14,20 @@ use crate::world::{World, batch, entry, name, text, uids};
 type Census = BTreeMap<(String, String, String), u32>;
 
 /// What was done before the fault, and what is to be found after it.
-struct Run {
-    world: World,
+pub(crate) struct Run {
+    pub(crate) world: World,
     relayed: Entry,
     /// Steps that returned without an error.
-    acknowledged: Vec<&'static str>,
+    pub(crate) acknowledged: Vec<&'static str>,
     failures: Vec<StoreError>,
-    uids: Vec<(&'static str, &'static str, Uid)>,
+    pub(crate) uids: Vec<(&'static str, &'static str, Uid)>,
+    /// Who records it, and when each step had returned: the moment, how many steps and UIDs.
+    pub(crate) power: Option<PowerLoss>,
+    pub(crate) moments: Vec<(usize, usize, usize)>,
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::in_memory();
         let store = world.open();
         for token in ["p1", "p2", "p3", "p4", "p5"] {
@@ -46,6 +49,8 @@ impl Run {
             acknowledged: Vec::new(),
             failures: Vec::new(),
             uids: Vec::new(),
+            power: None,
+            moments: Vec::new(),
         }
     }
 
@@ -54,10 +59,15 @@ impl Run {
             Ok(()) => self.acknowledged.push(step),
             Err(error) => self.failures.push(error),
         }
+        if let Some(power) = &self.power {
+            power.observe().unwrap();
+            let (steps, uids) = (self.acknowledged.len(), self.uids.len());
+            self.moments.push((power.moments(), steps, uids));
+        }
     }
 
     /// Everything that changes a store, one after the other.
-    fn perform(&mut self, store: &Store) {
+    pub(crate) fn perform(&mut self, store: &Store) {
         self.step("single", |run| run.deliver(store, "bob", "INBOX", "single"));
         self.step("batch", |run| {
             let world = &run.world;
@@ -156,7 +166,7 @@ impl Run {
     }
 
     /// Checks all that must hold, in a store opened after the fault.
-    fn check(&self, store: &Store) {
+    pub(crate) fn check(&self, store: &Store) {
         let census = self.census(store);
         let count = |who: &str, mailbox: &str, token: &str| {
             let key = (who.to_owned(), mailbox.to_owned(), format!("T: {token}"));

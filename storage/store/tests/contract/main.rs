@@ -13,11 +13,13 @@ const FORMAT: MailFormat = MailFormat::Sdbox;
 
 mod append;
 mod change;
+mod checkpoint;
 mod compressed;
 mod crash;
 mod folder;
 mod headers;
 mod maintenance;
+mod power;
 mod quota;
 mod race;
 mod rebuild;

@@ -1,0 +1,85 @@
+//! What a checkpoint does when something of it cannot be done.
+
+use std::{fs, io};
+
+use facteur_disk::Disk;
+
+use facteur_model::{Flag, FlagOperation, Flags};
+use facteur_store::{FlagChange, StoreError};
+
+use crate::world::{World, batch, name, uids};
+
+#[test]
+fn a_file_that_cannot_be_removed_goes_later_and_keeps_nothing_in_the_journal() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    let mailbox = world.mailbox(&store, "bob", "INBOX");
+    mailbox.expunge(&uids(&[1]), true).unwrap();
+    let file = world.home("bob").join("mailboxes/INBOX/dbox-Mails/u.1");
+    assert!(file.exists(), "a checkpoint removes it");
+    let journal = || {
+        let files = fs::read_dir(world.dir.path().join("state/journal")).unwrap();
+        files.count()
+    };
+    faults.break_point("unlink", io::ErrorKind::PermissionDenied);
+    for _ in 0..8 {
+        world.deliver(&store, "carol", "INBOX");
+        store.checkpoint().unwrap();
+    }
+    assert!(file.exists());
+    assert!(journal() < 8, "segments are given back");
+    faults.heal();
+    store.checkpoint().unwrap();
+    assert!(!file.exists());
+}
+
+#[test]
+fn an_account_whose_rows_cannot_be_written_loses_none_of_them() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    store.checkpoint().unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "bob", "INBOX");
+    faults.break_point("index commit", io::ErrorKind::StorageFull);
+    // Nobody holds the account, and its rows are only in memory and in the journal.
+    let _ = store.sync_account(&world.spec("bob"));
+    store.checkpoint().unwrap();
+    faults.heal();
+    world.deliver(&store, "bob", "INBOX");
+    store.checkpoint().unwrap();
+    drop(store);
+    let store = world.open();
+    let mailbox = world.mailbox(&store, "bob", "INBOX");
+    assert_eq!(crate::world::listed(&mailbox), [1, 2, 3, 4]);
+}
+
+#[test]
+fn an_account_whose_rows_cannot_be_written_takes_no_messages_until_they_can() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    let mailbox = world.mailbox(&store, "bob", "INBOX");
+    faults.break_point("index commit", io::ErrorKind::StorageFull);
+    world.deliver(&store, "bob", "INBOX");
+    store.checkpoint().unwrap();
+    let delivered = store.commit(batch([world.append("bob", "INBOX")]));
+    assert!(matches!(delivered, Err(StoreError::NoSpace)));
+    let copied = mailbox.copy(&uids(&[1]), &name("Spam"));
+    assert!(matches!(copied, Err(StoreError::NoSpace)));
+    let seen = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::EMPTY.with(Flag::Seen),
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    mailbox.store(&uids(&[1]), &seen).unwrap();
+    // With room again all is as before, at once.
+    faults.heal();
+    world.deliver(&store, "bob", "INBOX");
+    mailbox.copy(&uids(&[1]), &name("Spam")).unwrap();
+}
