@@ -195,7 +195,7 @@ impl Mailbox {
     /// [`StoreError::Gone`] when it was expunged meanwhile.
     pub fn read(&self, uid: Uid) -> Result<MessageReader, StoreError> {
         let (file, size) = self.open_file(uid)?;
-        self.reader(file, size)
+        self.reader(file, size, u64::MAX)
     }
 
     /// Opens messages in turn; the disk is asked for the first `octets` of those that come next
@@ -204,8 +204,13 @@ impl Mailbox {
         Readers::new(self, uids, octets)
     }
 
-    pub(crate) fn reader(&self, file: DiskFile, size: u64) -> Result<MessageReader, StoreError> {
-        read::reader(&self.shared.disk, file, size, &self.shared.staging)
+    pub(crate) fn reader(
+        &self,
+        file: DiskFile,
+        size: u64,
+        octets: u64,
+    ) -> Result<MessageReader, StoreError> {
+        read::reader(&self.shared.disk, file, size, octets, &self.shared.staging)
     }
 
     /// Opens a message's file.

@@ -18,14 +18,28 @@ use crate::{Mailbox, StoreError};
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads a message's file for a client. `size` is its RFC822.SIZE.
+/// Messages up to this size are read with one call when they are wanted whole.
+const AT_ONCE: usize = 64 * 1024;
+/// So much is read at once in any case: most headers are shorter.
+const FIRST: usize = 8 * 1024;
+
+/// Reads a message's file for a client. `size` is its RFC822.SIZE; `octets` of it are wanted.
 pub(crate) fn reader(
     disk: &Disk,
     file: DiskFile,
     size: u64,
+    octets: u64,
     staging: &Arc<PathBuf>,
 ) -> Result<MessageReader, StoreError> {
-    let message = MessageFile::new(file)?;
+    let wanted = usize::try_from(octets.min(size)).unwrap_or(usize::MAX);
+    let first = if wanted > AT_ONCE {
+        FIRST
+    } else {
+        wanted.max(FIRST)
+    };
+    let first = usize::try_from(size).map_or(first, |size| size.min(first));
+    let begin = file.read_begin(MessageFile::HEAD.saturating_add(first))?;
+    let message = MessageFile::of(file, &begin)?;
     let form = Form::of(&message, size)?;
     let MessageFile {
         file,
@@ -34,7 +48,8 @@ pub(crate) fn reader(
         ..
     } = message;
     if form == Form::Plain && stored_size == size {
-        return Ok(MessageReader::of_file(file.into_file(), offset, size));
+        let file = file.into_file();
+        return Ok(MessageReader::of_begun_file(file, begin, offset, size));
     }
     let stored = Stored::new(file, offset, stored_size);
     let source: Box<dyn io::Read + Send> = match form {
@@ -95,7 +110,7 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
             self.ahead.push_back(opened);
         }
         let (uid, opened) = self.ahead.pop_front()?;
-        let reader = opened.and_then(|(file, size)| self.mailbox.reader(file, size));
+        let reader = opened.and_then(|(file, size)| self.mailbox.reader(file, size, self.octets));
         Some((uid, reader))
     }
 }
