@@ -202,6 +202,22 @@ impl DiskFile {
         }
     }
 
+    /// Reads its first bytes, up to `most`, with one call.
+    ///
+    /// # Errors
+    /// As `pread(2)`.
+    pub fn read_begin(&self, most: usize) -> io::Result<Vec<u8>> {
+        self.disk.point("read")?;
+        let mut bytes = Vec::with_capacity(most);
+        loop {
+            match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(&mut bytes), 0) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => return Ok(bytes),
+            }
+        }
+    }
+
     /// Fills `bytes` from `offset`.
     ///
     /// # Errors

@@ -88,11 +88,22 @@ impl MessageFile {
     /// # Errors
     /// As `fstat(2)` and `read(2)`.
     pub fn new(file: DiskFile) -> io::Result<Self> {
-        let mut head = [0; Method::MAGIC_LEN];
-        let read = file.read_at(&mut head, 0)?;
+        let head = file.read_begin(Self::HEAD)?;
+        Self::of(file, &head)
+    }
+
+    /// So many of a file's first bytes say whether it is compressed.
+    pub const HEAD: usize = Method::MAGIC_LEN;
+
+    /// Of an open file whose first bytes are known: [`Self::HEAD`] of them or more, as far as it has
+    /// them.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    pub fn of(file: DiskFile, head: &[u8]) -> io::Result<Self> {
         Ok(Self {
             stored_size: file.size()?,
-            looks: Method::detect(head.get(..read).unwrap_or_default()),
+            looks: Method::detect(head),
             file,
         })
     }

@@ -95,9 +95,19 @@ impl MessageFile {
     /// # Errors
     /// As `read(2)`; [`io::ErrorKind::InvalidData`] when it is no dbox file.
     pub fn new(file: DiskFile) -> io::Result<Self> {
-        let mut head = [0; MAX_HEAD + Method::MAGIC_LEN];
-        let read = file.read_at(&mut head, 0)?;
-        let head = head.get(..read).unwrap_or_default();
+        let head = file.read_begin(Self::HEAD)?;
+        Self::of(file, &head)
+    }
+
+    /// So many of a file's first bytes say where the message lies in it.
+    pub const HEAD: usize = MAX_HEAD + Method::MAGIC_LEN;
+
+    /// Of an open file whose first bytes are known: [`Self::HEAD`] of them or more, as far as it has
+    /// them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when it is no dbox file.
+    pub fn of(file: DiskFile, head: &[u8]) -> io::Result<Self> {
         let (offset, stored_size) =
             parse_head(head.get(..MAX_HEAD).unwrap_or(head)).ok_or_else(|| damaged("header"))?;
         let begin = usize::try_from(offset).ok().and_then(|at| head.get(at..));

@@ -73,9 +73,11 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let removed = shared
         .sync_file_systems()
         .and_then(|()| remove(shared, &begun.graves));
-    let done = carried
-        .and(removed)
-        .and_then(|()| Ok(log.journal.cut(begun.at)?));
+    let done = carried.and_then(|carried| {
+        removed?;
+        log.journal.cut(begun.at)?;
+        Ok(carried)
+    });
     let mut since = log.since();
     for owner in late.into_values() {
         if !owner.dirty.swap(true, Ordering::AcqRel) {
@@ -85,12 +87,13 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
     if done.is_ok() {
         since.made += 1;
     }
+    since.carried = matches!(done, Ok(true));
     if since.first.is_none() && (!since.dirty.is_empty() || done.is_err()) {
         since.first = Some(Instant::now());
     }
     drop(since);
     log.wake.notify_all();
-    done
+    done.map(|_| ())
 }
 
 /// Does `work`; once more after a checkpoint, if there is no room for it and files are still to go.
@@ -148,15 +151,15 @@ fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
 }
 
 /// Puts the changes that could not be done where they belong into the journal again, behind what is
-/// cut, all of an account's in their order.
-fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<(), StoreError> {
+/// cut, all of an account's in their order. Says whether there were any.
+fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<bool, StoreError> {
     let spool = {
         let since = log.since();
         accounts.extend(since.unsettled.iter().cloned());
         since.spool_unsettled
     };
     if accounts.is_empty() && !spool {
-        return Ok(());
+        return Ok(false);
     }
     // Nobody adds to these accounts meanwhile: old and new would change places.
     let _quiet = log.quiet();
@@ -165,7 +168,8 @@ fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<(), StoreError> 
         true => carry_one(log, bytes, &accounts, spool),
         false => Ok(()),
     })?;
-    Ok(log.journal.sync()?)
+    log.journal.sync()?;
+    Ok(true)
 }
 
 fn carry_one(
@@ -285,10 +289,10 @@ enum Due {
 }
 
 fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
-    let mut failed_at: Option<Instant> = None;
+    let mut in_vain: Option<Instant> = None;
     loop {
         let mut since = log.since();
-        match due(log, &since, interval, failed_at) {
+        match due(log, &since, interval, in_vain) {
             Due::End => return,
             Due::Nothing(left) => {
                 drop(log.wake.wait_timeout(since, left));
@@ -307,7 +311,8 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
                     return;
                 };
                 let made = run(&shared);
-                failed_at = made.is_err().then(Instant::now);
+                let vain = made.is_err() || log.since().carried;
+                in_vain = vain.then(Instant::now);
                 if let Err(error) = made {
                     tracing::error!(%error, "checkpoint could not be made; the journal keeps what it has");
                 }
@@ -319,24 +324,24 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
     }
 }
 
-/// A checkpoint that failed is tried again after so long.
+/// A checkpoint that failed, or had to keep what it found, is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Longest wait: accounts that nobody uses are looked for so often.
 const LOOK: Duration = Duration::from_secs(60);
 
-fn due(log: &Log, since: &Since, interval: Duration, failed_at: Option<Instant>) -> Due {
+fn due(log: &Log, since: &Since, interval: Duration, in_vain: Option<Instant>) -> Due {
     if since.closed {
         return Due::End;
     }
     let now = Instant::now();
     let sync_at = since.unsynced.map(|then| then + SYNC_AFTER);
     let wanted = since.wanted > since.made || log.is_filling();
-    let checkpoint_at = match (since.first, failed_at) {
-        (None, _) => None,
-        (Some(_), Some(failed)) => Some(failed + RETRY_AFTER),
-        (Some(_), None) if wanted => Some(now),
-        (Some(first), None) => Some(first + interval),
+    let usual = since.first.map(|first| first + interval);
+    let checkpoint_at = match in_vain.map(|then| then + RETRY_AFTER) {
+        again if wanted => Some(again.unwrap_or(now)),
+        Some(again) if !since.carried => usual.map(|_| again),
+        _ => usual,
     };
     if sync_at.is_some_and(|at| at <= now) {
         return Due::Sync;

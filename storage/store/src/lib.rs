@@ -10,7 +10,7 @@
 //! - what a process left in the journal is done again (`replay`) when the store is opened
 //!   (`start`), or for one account when something could not be done at once.
 //!
-//! Locks are taken in this order: the journal's gate, the folders', an account's state, its index.
+//! Locks are taken in this order: the `door`, the folders', an account's state, its index.
 
 mod account;
 mod adopt;
@@ -21,6 +21,7 @@ mod checkpoint;
 mod commit;
 mod compress;
 mod copy;
+mod door;
 mod error;
 mod export;
 mod expunge;

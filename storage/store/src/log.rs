@@ -13,7 +13,12 @@ use std::{
 use facteur_journal::{Fsync, Journal, Progress, Ticket, Until};
 use facteur_model::{AccountId, Guid};
 
-use crate::{StoreError, owner::Owner, record::Record};
+use crate::{
+    StoreError,
+    door::{Door, Inside, Quiet},
+    owner::Owner,
+    record::Record,
+};
 
 /// The journal, and what happened since the last checkpoint.
 pub(crate) struct Log {
@@ -21,7 +26,7 @@ pub(crate) struct Log {
     id: Guid,
     /// Held from a record's append until what it says is done to files and memory, so that a
     /// checkpoint finds nothing half done.
-    gate: RwLock<()>,
+    door: Door,
     since: Mutex<Since>,
     /// Held by who renames or removes folders, and shared by who removes files of before.
     folders: RwLock<()>,
@@ -59,6 +64,8 @@ pub(crate) struct Since {
     /// How many checkpoints were made; and one is wanted up to this number.
     pub(crate) made: u64,
     pub(crate) wanted: u64,
+    /// The last one had to leave changes in the journal: another makes no room.
+    pub(crate) carried: bool,
     /// The store is closed.
     pub(crate) closed: bool,
 }
@@ -79,7 +86,7 @@ impl Log {
             // It is 32 hexadecimal digits.
             id: Guid::parse(&journal.id()).unwrap_or(Guid::from_bytes([0; 16])),
             journal,
-            gate: RwLock::default(),
+            door: Door::default(),
             since: Mutex::default(),
             folders: RwLock::default(),
             folder_changes: AtomicU64::new(0),
@@ -95,8 +102,8 @@ impl Log {
     }
 
     /// Lets a change begin once there is room for it; to be called without any account's lock, and
-    /// without what may take long: a checkpoint waits for it, and everybody else for the checkpoint.
-    pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, StoreError> {
+    /// without what may take long: a checkpoint waits for it.
+    pub(crate) fn enter(&self) -> Result<Inside<'_>, StoreError> {
         if self.journal.bytes() > self.limit {
             self.wait_for_room()?;
         }
@@ -104,13 +111,8 @@ impl Log {
     }
 
     /// As [`Self::enter`], for what needs no room.
-    pub(crate) fn keep_going(&self) -> RwLockReadGuard<'_, ()> {
-        self.gate.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`Self::enter`], whether there is room or not: for what a checkpoint does.
-    pub(crate) fn enter_at_once(&self) -> RwLockReadGuard<'_, ()> {
-        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn keep_going(&self) -> Inside<'_> {
+        self.door.enter()
     }
 
     fn wait_for_room(&self) -> Result<(), StoreError> {
@@ -133,16 +135,16 @@ impl Log {
     }
 
     /// The same, if nobody and no sync has to be waited for.
-    pub(crate) fn enter_at_hand(&self) -> Option<RwLockReadGuard<'_, ()>> {
+    pub(crate) fn enter_at_hand(&self) -> Option<Inside<'_>> {
         if self.waits_for_syncs || self.journal.bytes() > self.limit {
             return None;
         }
-        self.gate.try_read().ok()
+        self.door.enter_at_hand()
     }
 
     /// Keeps changes from beginning, when none is under way.
-    pub(crate) fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
-        self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn quiet(&self) -> Quiet<'_> {
+        self.door.quiet()
     }
 
     /// What happened since the last checkpoint.

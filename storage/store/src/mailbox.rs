@@ -2,9 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use facteur_model::{
-    FlagOperation, Flags, Guid, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity,
-};
+use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
 
 use crate::{
     Snapshot, StoreError, Subscription, checkpoint, copy, expunge, flags, move_messages,
@@ -195,7 +193,7 @@ impl Mailbox {
     /// [`StoreError::Gone`] when it was expunged meanwhile.
     pub fn read(&self, uid: Uid) -> Result<MessageReader, StoreError> {
         let opened = self.open_file(uid)?;
-        self.reader(opened)
+        self.reader(opened, u64::MAX)
     }
 
     /// Opens messages in turn; the disk is asked for the first `octets` of those that come next
@@ -204,8 +202,12 @@ impl Mailbox {
         Readers::new(self, uids, octets)
     }
 
-    pub(crate) fn reader(&self, opened: OpenFile) -> Result<MessageReader, StoreError> {
-        read::reader(&self.shared.disk, opened, &self.shared.staging)
+    pub(crate) fn reader(
+        &self,
+        opened: OpenFile,
+        octets: u64,
+    ) -> Result<MessageReader, StoreError> {
+        read::reader(&self.shared.disk, opened, octets, &self.shared.staging)
     }
 
     /// Takes in what other programs did to the mailbox, where the format lets them: sessions that have
@@ -253,12 +255,6 @@ impl Mailbox {
             format: owner.layout.format(),
             plain_size,
         })
-    }
-
-    /// A message's GUID, where `dovecot-uidlist` or its name says it.
-    pub(crate) fn guid_in_maildir(&self, uid: Uid) -> Result<Guid, StoreError> {
-        let located = self.owner.locate(&self.view.core, uid);
-        located.map(|file| file.guid).ok_or(StoreError::Gone)
     }
 
     pub(crate) fn row_id(&self) -> Result<u32, StoreError> {

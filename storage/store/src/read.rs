@@ -18,27 +18,49 @@ use crate::{Mailbox, StoreError};
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads a message's file for a client.
+/// Messages up to this size are read with one call when they are wanted whole.
+const AT_ONCE: usize = 64 * 1024;
+/// So much is read at once in any case: most headers are shorter.
+const FIRST: usize = 8 * 1024;
+
+/// Reads a message's file for a client; `octets` of it are wanted.
 pub(crate) fn reader(
     disk: &Disk,
     opened: OpenFile,
+    octets: u64,
     staging: &Arc<PathBuf>,
 ) -> Result<MessageReader, StoreError> {
     let OpenFile { file, size, .. } = opened;
-    let (file, offset, stored_size, form) = match opened.format {
+    let wanted = usize::try_from(octets.min(size)).unwrap_or(usize::MAX);
+    let first = if wanted > AT_ONCE {
+        FIRST
+    } else {
+        wanted.max(FIRST)
+    };
+    let first = usize::try_from(size).map_or(first, |size| size.min(first));
+    let (file, begin, offset, stored_size, form) = match opened.format {
         MailFormat::Sdbox => {
-            let message = MessageFile::new(file)?;
+            let begin = file.read_begin(MessageFile::HEAD.saturating_add(first))?;
+            let message = MessageFile::of(file, &begin)?;
             let form = Form::of(&message, size)?;
-            (message.file, message.offset, message.stored_size, form)
+            (
+                message.file,
+                begin,
+                message.offset,
+                message.stored_size,
+                form,
+            )
         }
         MailFormat::Maildir => {
-            let message = facteur_maildir::MessageFile::new(file)?;
+            let begin = file.read_begin(first.max(facteur_maildir::MessageFile::HEAD))?;
+            let message = facteur_maildir::MessageFile::of(file, &begin)?;
             let form = Form::in_maildir(&message, opened.plain_size)?;
-            (message.file, 0, message.stored_size, form)
+            (message.file, begin, 0, message.stored_size, form)
         }
     };
     if form == Form::Plain && stored_size == size {
-        return Ok(MessageReader::of_file(file.into_file(), offset, size));
+        let file = file.into_file();
+        return Ok(MessageReader::of_begun_file(file, begin, offset, size));
     }
     let stored = Stored::new(file, offset, stored_size);
     let source: Box<dyn io::Read + Send> = match form {
@@ -110,7 +132,7 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
             self.ahead.push_back(opened);
         }
         let (uid, opened) = self.ahead.pop_front()?;
-        let reader = opened.and_then(|opened| self.mailbox.reader(opened));
+        let reader = opened.and_then(|opened| self.mailbox.reader(opened, self.octets));
         Some((uid, reader))
     }
 }

@@ -133,8 +133,16 @@ impl Shared {
             self.forget_weight(&broken);
         }
         self.claim_home(spec)?;
-        let settled = self.settle(&spec.id)?;
-        let owner = Arc::new(load::account(self, spec, settled)?);
+        let loaded = self
+            .settle(&spec.id)
+            .and_then(|settled| load::account(self, spec, settled));
+        let owner = match loaded {
+            Ok(owner) => Arc::new(owner),
+            Err(error) => {
+                self.release_home(&spec.home);
+                return Err(error);
+            }
+        };
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));

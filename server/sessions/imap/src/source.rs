@@ -53,6 +53,11 @@ impl Source {
     /// CHAR8), which becomes 0x80 as in Dovecot.
     pub(crate) fn read(&self, range: &Range<u64>, out: &mut BytesMut) -> io::Result<()> {
         let begin = out.len();
+        if let Some(octets) = self.reader.at_hand(range.start, length(range)) {
+            out.extend_from_slice(octets);
+            without_nul(out.get_mut(begin..).unwrap_or_default());
+            return Ok(());
+        }
         out.resize(begin + length(range), 0);
         let space = out.get_mut(begin..).unwrap_or_default();
         let read = self.read_exact(space, range.start);
@@ -71,6 +76,9 @@ impl Source {
 
     /// Octets of the message.
     pub(crate) fn bytes(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        if let Some(octets) = self.reader.at_hand(range.start, length(range)) {
+            return Ok(octets.to_vec());
+        }
         let mut bytes = vec![0; length(range)];
         self.read_exact(&mut bytes, range.start)?;
         Ok(bytes)

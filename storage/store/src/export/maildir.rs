@@ -73,7 +73,7 @@ fn message(
         Err(StoreError::Gone) => return Ok(None),
         reader => reader?,
     };
-    let guid = guid(export, mailbox, name, state)?;
+    let guid = guid(export, name, state)?;
     let size = reader.size();
     let base = bases.next(SystemTime::now(), guid);
     let base = format!("{base},S={size},W={size}");
@@ -95,15 +95,7 @@ fn message(
 }
 
 /// A message's GUID, from its file.
-fn guid(
-    export: &Export<'_>,
-    mailbox: &Mailbox,
-    name: &MailboxName,
-    state: &MessageState,
-) -> Result<Guid, StoreError> {
-    if let crate::format::Layout::Maildir(_) = export.from {
-        return mailbox.guid_in_maildir(state.uid);
-    }
+fn guid(export: &Export<'_>, name: &MailboxName, state: &MessageState) -> Result<Guid, StoreError> {
     let file_name = facteur_sdbox::Layout::file_name(state.uid);
     let path = export.from.mails(name).join(file_name);
     let metadata = MessageFile::open(export.disk, &path).and_then(|file| file.metadata());

@@ -16,9 +16,10 @@ use std::{
 use facteur_disk::{Disk, DiskFile, EntryKind};
 use facteur_format::{Identity, Places, Subscriptions};
 use facteur_model::{AccountSpec, MailFormat, MailboxName};
+use facteur_sdbox::Layout;
 use serde::Serialize;
 
-use crate::{Account, Mailbox, Store, StoreError, format::Layout};
+use crate::{Account, Mailbox, Store, StoreError};
 
 /// In which format a copy is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Store {
         let mut export = Export {
             disk,
             account: &account,
-            from: Layout::of(spec),
+            from: Layout::new(&spec.home),
             to,
             done: 0,
             total: 0,
@@ -152,9 +153,7 @@ impl Export<'_> {
     /// Opens a mailbox, and says who it is.
     fn open(&mut self, name: &MailboxName) -> Result<(Mailbox, Identity), StoreError> {
         let mailbox = self.account.open(name)?;
-        let identity = self
-            .from
-            .identify(self.disk, name)?
+        let identity = Identity::read(self.disk, &self.from, name)?
             .ok_or_else(|| StoreError::NoMailbox(name.clone()))?;
         self.exported.mailboxes += 1;
         Ok((mailbox, identity))
@@ -167,7 +166,7 @@ impl Export<'_> {
         (self.progress)(self.done, self.total.max(self.done));
     }
 
-    fn subscriptions<P: Places>(&self, places: &P) -> Result<(), StoreError> {
+    fn subscriptions(&self, places: &impl Places) -> Result<(), StoreError> {
         Subscriptions::read(self.disk, &self.from)?.write_unsynced(self.disk, places)?;
         Ok(())
     }

@@ -4,10 +4,10 @@ use std::{collections::HashMap, io, path::Path, time::SystemTime};
 
 use facteur_dovecot::{MailboxImage, MessageImage};
 use facteur_model::{InternalDate, MailboxName};
-use facteur_sdbox::Layout as Sdbox;
+use facteur_sdbox::Layout;
 
 use super::Export;
-use crate::{KeywordSetId, Mailbox, Snapshot, StoreError, format::Layout};
+use crate::{KeywordSetId, Mailbox, Snapshot, StoreError};
 
 /// Writes these mailboxes, with message files that are the account's own if `link`.
 pub(super) fn write(
@@ -15,14 +15,9 @@ pub(super) fn write(
     names: &[MailboxName],
     link: bool,
 ) -> Result<(), StoreError> {
-    if let Layout::Maildir(_) = export.from {
-        return Err(StoreError::Cannot(
-            "the account is a Maildir, which Dovecot opens as it is: export as maildir",
-        ));
-    }
     let now = InternalDate::from(SystemTime::now()).unix();
     let now = u32::try_from(now).unwrap_or(u32::MAX);
-    let to = Sdbox::new(export.to);
+    let to = Layout::new(export.to);
     let mut highest = 0;
     for name in names {
         let (mailbox, identity) = export.open(name)?;
@@ -35,7 +30,7 @@ pub(super) fn write(
         let mut sets = Sets::new();
         let from = export.from.mails(name);
         for state in snapshot.iter() {
-            let file = Sdbox::file_name(state.uid);
+            let file = Layout::file_name(state.uid);
             if !place(export, &from.join(&file), &mails.join(&file), link)? {
                 continue;
             }
@@ -63,7 +58,7 @@ pub(super) fn write(
     export.subscriptions(&to)
 }
 
-fn make_dirs(export: &Export<'_>, to: &Sdbox, name: &MailboxName) -> io::Result<()> {
+fn make_dirs(export: &Export<'_>, to: &Layout, name: &MailboxName) -> io::Result<()> {
     let mut path = to.root();
     make_dir(export, &path)?;
     for level in name.levels() {

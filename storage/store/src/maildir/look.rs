@@ -59,7 +59,7 @@ impl Owner {
         }
         let mut left = None;
         loop {
-            let entered = shared.log.enter_at_once();
+            let entered = shared.log.keep_going();
             let mut wakes = Wakes::default();
             let mut state = self.lock_settled(shared, &mut wakes)?;
             let taken = self.take_in(shared, &mut state, core, &mut left);

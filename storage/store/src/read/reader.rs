@@ -23,8 +23,12 @@ pub struct MessageReader {
 }
 
 enum Octets {
-    /// They lie in the file like that, from `offset` on.
-    File { file: File, offset: u64 },
+    /// They lie in the file like that, from `offset` on; what it begins with is read already.
+    File {
+        file: File,
+        begin: Vec<u8>,
+        offset: u64,
+    },
     /// All of them.
     Memory(Vec<u8>),
     /// They are too many for memory.
@@ -49,7 +53,16 @@ struct Rest {
 impl MessageReader {
     /// Of `size` octets that lie in `file` as they are, from `offset` on.
     pub fn of_file(file: File, offset: u64, size: u64) -> Self {
-        let octets = Octets::File { file, offset };
+        Self::of_begun_file(file, Vec::new(), offset, size)
+    }
+
+    /// The same; `begin` are the first bytes of the file.
+    pub(super) fn of_begun_file(file: File, begin: Vec<u8>, offset: u64, size: u64) -> Self {
+        let octets = Octets::File {
+            file,
+            begin,
+            offset,
+        };
         Self { octets, size }
     }
 
@@ -86,15 +99,32 @@ impl MessageReader {
         self.size
     }
 
+    /// So many octets from `at` on, if they are in memory.
+    pub fn at_hand(&self, at: u64, count: usize) -> Option<&[u8]> {
+        let (octets, from) = match &self.octets {
+            Octets::File { begin, offset, .. } => (begin, offset.saturating_add(at)),
+            Octets::Memory(octets) => (octets, at),
+            Octets::Large(_) => return None,
+        };
+        octets.get(usize::try_from(from).ok()?..)?.get(..count)
+    }
+
     /// Fills `out` with the octets from `at` on.
     ///
     /// # Errors
     /// As `read(2)`; [`io::ErrorKind::UnexpectedEof`] when there are fewer,
     /// [`io::ErrorKind::InvalidData`] when they are damaged.
     pub fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
+        if at.saturating_add(out.len() as u64) > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(octets) = self.at_hand(at, out.len()) {
+            out.copy_from_slice(octets);
+            return Ok(());
+        }
         match &self.octets {
-            Octets::File { file, offset } => file.read_exact_at(out, offset.saturating_add(at)),
-            Octets::Memory(octets) => copy(octets, out, at),
+            Octets::File { file, offset, .. } => file.read_exact_at(out, offset.saturating_add(at)),
+            Octets::Memory(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Octets::Large(large) => {
                 let mut large = large.lock().unwrap_or_else(PoisonError::into_inner);
                 match &*large {
@@ -112,7 +142,14 @@ impl MessageReader {
     /// As [`Self::read_exact_at`].
     pub fn check(&self, size: u64) -> io::Result<()> {
         let has = match &self.octets {
-            Octets::File { file, offset } => file.metadata()?.len().saturating_sub(*offset),
+            // No call for what is in memory.
+            _ if self
+                .at_hand(0, usize::try_from(size).unwrap_or(usize::MAX))
+                .is_some() =>
+            {
+                size
+            }
+            Octets::File { file, offset, .. } => file.metadata()?.len().saturating_sub(*offset),
             Octets::Memory(octets) => octets.len() as u64,
             Octets::Large(large) => {
                 let mut large = large.lock().unwrap_or_else(PoisonError::into_inner);

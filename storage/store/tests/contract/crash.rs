@@ -4,11 +4,14 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc};
 
 use facteur_disk::{Disk, Faults, PowerLoss};
-use facteur_model::{Flag, FlagOperation, Flags, MailFormat, Uid};
-use facteur_spool::Entry;
-use facteur_store::{Append, Batch, Body, FlagChange, Store, StoreError};
+use facteur_model::{Flag, FlagOperation, Flags, Keyword, MailFormat, Uid};
+use facteur_spool::{Entry, SpoolError};
+use facteur_store::{Append, Batch, Body, FlagChange, MemoryEntry, Store, StoreError};
 
 use crate::world::{World, batch, entry, name, text, uids};
+
+/// How many steps a run has.
+pub(crate) const STEPS: usize = 19;
 
 /// Where each message is: account, mailbox, its token.
 type Census = BTreeMap<(String, String, String), u32>;
@@ -24,6 +27,8 @@ pub(crate) struct Run {
     /// Who records it, and when each step had returned: the moment, how many steps and UIDs.
     pub(crate) power: Option<PowerLoss>,
     pub(crate) moments: Vec<(usize, usize, usize)>,
+    /// What only the index has need not be there.
+    index_lost: bool,
 }
 
 impl Run {
@@ -38,6 +43,7 @@ impl Run {
         store
             .commit(batch([append(&world, "bob", "Trash", "p6")]))
             .unwrap();
+        world.account(&store, "bob").create(&name("Kept")).unwrap();
         world
             .account(&store, "bob")
             .create(&name("Old/Below"))
@@ -51,6 +57,7 @@ impl Run {
             uids: Vec::new(),
             power: None,
             moments: Vec::new(),
+            index_lost: false,
         }
     }
 
@@ -123,8 +130,104 @@ impl Run {
             account.put_script("main", b"keep;")?;
             account.set_active_script(Some("main"))
         });
+        self.perform_more(store);
         self.step("checkpoint", |_| store.checkpoint());
         self.step("last", |run| run.deliver(store, "carol", "INBOX", "last"));
+    }
+
+    fn perform_more(&mut self, store: &Store) {
+        let bob = |run: &Self| store.account(&run.world.spec("bob"));
+        self.step("large", |run| {
+            let mut staging = store.stage();
+            staging.write(&[b'x'; 5000])?;
+            let mut append = append(&run.world, "bob", "INBOX", "large");
+            append.body = staging.finish()?;
+            store.commit(batch([append])).map(|_| ())
+        });
+        // A copy of a copy, whose original and whose folder go. One that failed had a UID, too.
+        self.step("gather", |run| {
+            bob(run)?.create(&name("Source"))?;
+            let inbox = bob(run)?.open(&name("INBOX"))?;
+            inbox.copy(&uids(&[2]), &name("Source")).map(|_| ())
+        });
+        self.step("scatter", |run| {
+            let source = bob(run)?.open(&name("Source"))?;
+            source.copy(&uids(&[1, 2, 3]), &name("Kept")).map(|_| ())
+        });
+        self.step("drop", |run| bob(run)?.delete(&name("Source")));
+        self.step("keywords", |run| {
+            let change = FlagChange {
+                operation: FlagOperation::Add,
+                flags: Flags::EMPTY.with(Flag::Flagged),
+                keywords: vec![Keyword::parse("$Kept").unwrap()],
+                unchanged_since: None,
+            };
+            let inbox = bob(run)?.open(&name("INBOX"))?;
+            inbox.store(&uids(&[2]), &change).map(|_| ())
+        });
+        self.step("subscriptions", |run| {
+            bob(run)?.set_subscribed(&name("INBOX"), true)?;
+            bob(run)?.set_subscribed(&name("Spam"), false)
+        });
+        self.step("memory", |run| {
+            let memory = MemoryEntry {
+                account: run.world.spec("bob"),
+                key: [7; 32],
+                expires_at: i64::MAX,
+            };
+            let batch = Batch {
+                memory: vec![memory],
+                ..Batch::default()
+            };
+            store.commit(batch).map(|_| ())
+        });
+        self.step("held", |run| {
+            let held = facteur_spool::Change {
+                held: Some(true),
+                ..facteur_spool::Change::default()
+            };
+            match store.spool().update(&run.relayed.queue_id, &held) {
+                Ok(()) => Ok(()),
+                // It never came in, or waits to be put there.
+                Err(SpoolError::Gone) => Err(StoreError::Gone),
+                Err(SpoolError::Io(error)) => Err(error.into()),
+                Err(other) => Err(StoreError::Io(io::Error::other(other))),
+            }
+        });
+    }
+
+    fn check_more(&self, store: &Store, count: &impl Fn(&str, &str, &str) -> u32) {
+        let acknowledged = |step| self.acknowledged.contains(&step);
+        let least = |step| u32::from(acknowledged(step));
+        let bob = self.world.account(store, "bob");
+        let large = count("bob", "INBOX", "large");
+        assert!((least("large")..=1).contains(&large), "large: {large}");
+        let scattered = count("bob", "Kept", "p2");
+        let gathered = least("scatter").min(least("gather"));
+        assert!((gathered..=1).contains(&scattered), "scatter: {scattered}");
+        if acknowledged("drop") {
+            assert!(!bob.has_mailbox(&name("Source")).unwrap());
+        }
+        if acknowledged("subscriptions") {
+            let subscribed = bob.subscriptions().unwrap();
+            assert!(subscribed.contains(&name("INBOX")), "{subscribed:?}");
+            assert!(!subscribed.contains(&name("Spam")), "{subscribed:?}");
+        }
+        // Flags are durable with what the journal is synced for next.
+        if acknowledged("keywords") && acknowledged("memory") && !self.index_lost {
+            let inbox = bob.open(&name("INBOX")).unwrap();
+            let snapshot = inbox.snapshot();
+            let message = snapshot.by_uid(Uid::new(2).unwrap()).unwrap();
+            let keywords = snapshot.keywords(message.keywords);
+            assert!(message.flags.contains(Flag::Flagged));
+            assert!(keywords.iter().any(|keyword| keyword.as_str() == "$Kept"));
+        }
+        if acknowledged("memory") && !self.index_lost {
+            assert!(bob.remembers(&[7; 32], 0).unwrap());
+        }
+        if acknowledged("held") && acknowledged("batch") {
+            assert!(store.spool().entry(&self.relayed.queue_id).unwrap().held);
+        }
     }
 
     fn deliver(
@@ -225,6 +328,7 @@ impl Run {
         if acknowledged("script") {
             assert_eq!(bob.active_script().unwrap().unwrap().0, "main");
         }
+        self.check_more(store, &count);
         // The store works on, and gives no UID twice.
         for (who, mailbox) in [("bob", "INBOX"), ("bob", "Spam"), ("carol", "INBOX")] {
             let next = self.world.deliver(store, who, mailbox);
@@ -261,7 +365,7 @@ fn every_call(
             after(&mut run, store, &faults);
         }
         if !faults.struck() {
-            assert_eq!(run.acknowledged.len(), 11, "{:?}", run.failures);
+            assert_eq!(run.acknowledged.len(), STEPS, "{:?}", run.failures);
             println!("{name}: {call} faults {struck:?}");
             assert!(call > 100, "{call}");
             return;
@@ -290,6 +394,7 @@ fn killed_before_any_call_nothing_is_lost_or_twice() {
 fn killed_before_any_call_with_the_index_lost_nothing_is_lost_or_twice() {
     every_call("kill, index lost", Disk::crashing, |run, store, _| {
         drop(store);
+        run.index_lost = true;
         for who in ["bob", "carol"] {
             for suffix in ["", "-wal"] {
                 let _ = fs::remove_file(run.world.home(who).join(format!("index.db{suffix}")));
@@ -313,7 +418,12 @@ fn a_disk_that_is_full_is_said_and_the_store_works_on() {
         "full",
         |call| Disk::failing(call, io::ErrorKind::StorageFull),
         |run, store, faults| {
-            let full = |error: &StoreError| matches!(error, StoreError::NoSpace);
+            let full = |error: &StoreError| {
+                matches!(
+                    error,
+                    StoreError::NoSpace | StoreError::Gone | StoreError::NoMailbox(_)
+                )
+            };
             assert!(run.failures.iter().all(full), "{:?}", run.failures);
             // In the same process: whatever failed, the next works.
             if faults.struck() {

@@ -10,7 +10,7 @@ use std::{
 
 use facteur_disk::{Disk, PowerLoss};
 
-use crate::crash::Run;
+use crate::crash::{Run, STEPS};
 
 fn is_sqlites(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
@@ -29,11 +29,13 @@ impl Recorded {
         let mut run = Run::new();
         let (disk, power) = Disk::recording(run.world.dir.path(), is_sqlites).unwrap();
         run.power = Some(power.clone());
+        // SQLite's files as they are count as durable, too.
+        disk.sync_file_system(run.world.dir.path()).unwrap();
         let store = run.world.open_on(disk).unwrap();
         run.perform(&store);
         drop(store);
         let steps = std::mem::take(&mut run.acknowledged);
-        assert_eq!(steps.len(), 11, "{steps:?}");
+        assert_eq!(steps.len(), STEPS, "{steps:?}");
         Self { run, power, steps }
     }
 
