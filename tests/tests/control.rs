@@ -319,7 +319,8 @@ fn ask_as_stranger(server: &Facteur, path: &Path) -> String {
          s = socket.socket(socket.AF_UNIX)\n\
          s.settimeout(60)\n\
          s.connect({:?})\n\
-         s.sendall(b'{{\"version\":1,\"verb\":\"queue\",\"arguments\":{{\"verb\":\"list\"}}}}\\n')\n\
+         try: s.sendall(b'{{\"version\":1,\"verb\":\"queue\",\"arguments\":{{\"verb\":\"list\"}}}}\\n')\n\
+         except BrokenPipeError: pass\n\
          print(s.makefile().readline())\n",
         path.display().to_string()
     );

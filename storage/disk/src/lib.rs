@@ -17,7 +17,7 @@ mod space;
 pub use faults::Faults;
 pub use file::DiskFile;
 pub use look::Times;
-pub use names::{Entry, EntryKind, Lock};
+pub use names::{Entry, EntryKind, FileSystem, Lock};
 pub use power::{PowerLoss, Sync};
 
 use std::{io, sync::Arc};

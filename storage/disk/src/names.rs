@@ -33,6 +33,30 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+/// A file system that is kept open, so that each of its sync's failures is told: one that happened
+/// before it was opened would not be.
+#[derive(Debug)]
+pub struct FileSystem {
+    folder: File,
+    path: PathBuf,
+    disk: Disk,
+}
+
+impl FileSystem {
+    /// Makes everything on it durable: `syncfs(2)`.
+    ///
+    /// # Errors
+    /// As `syncfs(2)`: what was written since the last one may be lost.
+    pub fn sync(&self) -> io::Result<()> {
+        let disk = &self.disk;
+        disk.point("sync_file_system")?;
+        if disk.sync_recorded("sync_file_system", SyncOf::All(&self.path))? {
+            return Ok(());
+        }
+        rustix::fs::syncfs(&self.folder).map_err(io::Error::from)
+    }
+}
+
 /// Keeps a lock file locked until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -110,6 +134,19 @@ impl Disk {
             return Ok(());
         }
         File::open(path)?.sync_all()
+    }
+
+    /// The file system of the folder `path`.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn file_system(&self, path: &Path) -> io::Result<FileSystem> {
+        self.point("open")?;
+        Ok(FileSystem {
+            folder: File::open(path)?,
+            path: path.to_owned(),
+            disk: self.clone(),
+        })
     }
 
     /// Makes everything on the file system of `path` durable: `syncfs(2)`.

@@ -1,18 +1,18 @@
 //! What all accounts of a store share.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map},
     fmt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use arc_swap::ArcSwapOption;
-use facteur_disk::{Disk, Lock};
+use facteur_disk::{Disk, FileSystem, Lock};
 use facteur_maildir::BaseNames;
 use facteur_model::{AccountId, AccountSpec};
 use facteur_spool::{Entry, Spool};
@@ -47,8 +47,11 @@ pub(crate) struct Shared {
     pub(crate) start: Run,
     /// Held while a checkpoint is made.
     pub(crate) checkpointing: Mutex<()>,
-    /// The file systems that accounts lie on: one folder of each.
-    file_systems: Mutex<BTreeMap<u64, PathBuf>>,
+    /// A file system could not be synced: what was written before may be lost, whatever a later sync
+    /// says.
+    sync_failed: AtomicBool,
+    /// The file systems that accounts lie on.
+    file_systems: Mutex<BTreeMap<u64, Arc<FileSystem>>>,
     pub(crate) handles: Handles,
     pub(crate) on_spooled: ArcSwapOption<Spooled>,
     pub(crate) on_usage: ArcSwapOption<UsageChanged>,
@@ -94,6 +97,7 @@ impl Shared {
             spool,
             log,
             start,
+            sync_failed: AtomicBool::new(false),
             checkpointing: Mutex::default(),
             file_systems: Mutex::default(),
             handles: Handles::default(),
@@ -351,33 +355,45 @@ impl Shared {
             .file_systems
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        known.entry(device).or_insert_with(|| path.to_owned());
+        if let btree_map::Entry::Vacant(new) = known.entry(device) {
+            new.insert(Arc::new(self.disk.file_system(path)?));
+        }
         Ok(())
     }
 
     /// Makes everything durable on every file system that the store has used.
+    ///
+    /// # Errors
+    /// After one, never again: the system may have dropped what it could not write, and says so only
+    /// once. The journal has it all, and the next start writes it anew.
     pub(crate) fn sync_file_systems(&self) -> Result<(), StoreError> {
-        let paths: Vec<PathBuf> = {
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(StoreError::Io(std::io::Error::other(
+                "a file system failed to sync: what the journal has is written anew when the server is started again",
+            )));
+        }
+        let synced = self.sync_each_file_system();
+        if let Err(error) = &synced {
+            self.sync_failed.store(true, Ordering::Release);
+            tracing::error!(%error, "a file system could not be synced: the journal keeps all that it has until the server is started again");
+            if let Err(error) = self.start.doubt(&self.disk) {
+                tracing::error!(%error, "that could not be noted for the next start");
+            }
+        }
+        synced
+    }
+
+    fn sync_each_file_system(&self) -> Result<(), StoreError> {
+        let known: Vec<Arc<FileSystem>> = {
             let known = self
                 .file_systems
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            known.values().cloned().collect()
+            known.values().map(Arc::clone).collect()
         };
-        for path in paths {
-            let mut path = path.as_path();
-            loop {
-                match self.disk.sync_file_system(path) {
-                    // The account is gone since; what lies above it is on the same disk, or has the
-                    // place where that was.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        path = path.parent().ok_or(error)?;
-                    }
-                    result => break result?,
-                }
-            }
-        }
-        Ok(())
+        Ok(known
+            .iter()
+            .try_for_each(|file_system| file_system.sync())?)
     }
 
     /// Every loaded account; those that are being loaded are waited for.

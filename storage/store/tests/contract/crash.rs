@@ -617,3 +617,35 @@ fn killed_again_while_recovering_nothing_is_lost_or_twice() {
     println!("{recoveries} recoveries killed");
     assert!(recoveries > 30, "{recoveries}");
 }
+
+/// The system says it once, and may have dropped what it could not write: what the journal has is
+/// written anew at the next start, and not given up before.
+#[test]
+fn a_file_system_that_failed_to_sync_is_not_believed_again() {
+    let world = World::in_memory();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    let deliver = || {
+        store
+            .commit(batch([append(&world, "bob", "INBOX", "kept")]))
+            .unwrap()
+    };
+    deliver();
+    faults.break_point("sync_file_system", io::ErrorKind::Other);
+    store.checkpoint().unwrap_err();
+    faults.heal();
+    store.checkpoint().unwrap_err();
+    // It works on.
+    deliver();
+    store.close().unwrap_err();
+    drop(store);
+    // What the system dropped.
+    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    fs::write(mails.join("u.1"), "").unwrap();
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    for uid in [1, 2] {
+        assert!(text(&inbox, uid).starts_with(b"T: kept"));
+    }
+    store.checkpoint().unwrap();
+}
