@@ -640,8 +640,7 @@ fn a_file_system_that_failed_to_sync_is_not_believed_again() {
     store.close().unwrap_err();
     drop(store);
     // What the system dropped.
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
-    fs::write(mails.join("u.1"), "").unwrap();
+    fs::write(&world.files("bob", "INBOX")[0], "").unwrap();
     let store = world.open();
     let inbox = world.mailbox(&store, "bob", "INBOX");
     for uid in [1, 2] {

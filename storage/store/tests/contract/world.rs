@@ -95,6 +95,24 @@ impl World {
         }
     }
 
+    /// The files of a mailbox's messages, the oldest first.
+    pub(crate) fn files(&self, who: &str, mailbox: &str) -> Vec<PathBuf> {
+        let mails = self.mails(who, mailbox);
+        let dirs = match crate::FORMAT {
+            MailFormat::Sdbox => vec![mails],
+            MailFormat::Maildir => vec![mails.join("new"), mails.join("cur")],
+        };
+        let entries = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        let is_message = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            crate::FORMAT == MailFormat::Maildir || name.starts_with("u.")
+        };
+        files.retain(is_message);
+        files.sort_by_key(|path| path.file_name().unwrap().to_owned());
+        files
+    }
+
     /// Names of files under construction in INBOX.
     pub(crate) fn temporary(&self, who: &str) -> Vec<String> {
         let mails = self.mails(who, "INBOX");
