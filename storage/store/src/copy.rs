@@ -128,7 +128,7 @@ impl Transfer {
                     let name = format!("{base}{}", old.sizes());
                     links.names.push(CopyName {
                         base: name.clone().into_bytes(),
-                        guid: Some(old.guid),
+                        guid: old.guid.to_vec(),
                     });
                     name
                 }

@@ -283,7 +283,7 @@ impl Owner {
         shared: &Shared,
         (core, named): (&Core, &mut Vec<Named>),
         state: &MessageState,
-        (base, guid): (&str, Option<Guid>),
+        (base, guid): (&str, Option<Box<[u8]>>),
         keywords: &[Keyword],
     ) -> PathBuf {
         let name = core.name();

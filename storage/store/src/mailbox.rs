@@ -210,6 +210,11 @@ impl Mailbox {
         read::reader(&self.shared.disk, opened, octets, &self.shared.staging)
     }
 
+    /// Whether other programs may change it: see [`Self::notice`].
+    pub fn may_change_outside(&self) -> bool {
+        self.view.core.maildir().is_some()
+    }
+
     /// Takes in what other programs did to the mailbox, where the format lets them: sessions that have
     /// it open see it. It is done without being asked for about once a second.
     ///

@@ -150,8 +150,9 @@ pub(crate) struct CopyName {
     /// What stays of it.
     #[serde(with = "serde_bytes")]
     pub(crate) base: Vec<u8>,
-    /// The message's GUID, which the original's name gave it.
-    pub(crate) guid: Option<Guid>,
+    /// The message's GUID as Dovecot says it: that of the original.
+    #[serde(with = "serde_bytes")]
+    pub(crate) guid: Vec<u8>,
 }
 
 /// A message's state.

@@ -12,7 +12,7 @@ impl Session {
     pub(crate) async fn dispatch(&mut self, tag: &Tag, command: Command) -> Outcome {
         match command {
             Command::Capability => self.capability(),
-            Command::Noop => Ok(Reply::ok("NOOP completed")),
+            Command::Noop => self.noop().await,
             Command::Logout => self.logout(tag).await,
             Command::Id(fields) => self.id(&fields),
             Command::StartTls => self.starttls(tag).await,
@@ -50,7 +50,7 @@ impl Session {
     async fn selected_command(&mut self, command: Command) -> Outcome {
         self.selected()?;
         match command {
-            Command::Check => Ok(Reply::ok("CHECK completed")),
+            Command::Check => self.check().await,
             Command::Close => self.close().await,
             Command::Unselect => self.unselect(),
             Command::Expunge(set) => self.expunge(set.as_ref()).await,

@@ -27,6 +27,7 @@ mod messages;
 mod move_;
 mod names;
 mod namespace;
+mod noop;
 mod options;
 mod outcome;
 mod quota;

@@ -11,7 +11,7 @@ use std::{
 use facteur_disk::Disk;
 use facteur_index::MailboxRow;
 use facteur_maildir::{BaseNames, Changes, Files, Place};
-use facteur_model::{Guid, Uid, UidSet};
+use facteur_model::{Uid, UidSet};
 
 use super::{
     Inner, List, base_of,
@@ -24,7 +24,7 @@ use crate::{MessageState, StoreError};
 pub(super) struct Stray {
     /// The UID that the list gives it.
     pub(super) uid: Option<Uid>,
-    pub(super) guid: Option<Guid>,
+    pub(super) guid: Option<Box<[u8]>>,
     pub(super) place: Place,
     pub(super) name: Box<[u8]>,
 }
@@ -160,10 +160,9 @@ impl Inner {
                     if !keeps {
                         stale.insert(file.uid());
                     }
-                    let given = file.extension(b'G').is_some();
                     noticed.strays.push_back(Stray {
                         uid: keeps.then_some(file.uid()),
-                        guid: given.then(|| file.guid()),
+                        guid: file.extension(b'G').map(Into::into),
                         place: file.place(),
                         name: file.name().into(),
                     });
@@ -181,7 +180,7 @@ impl Inner {
         };
         let dirty = self.dirty.iter().filter_map(|uid| files.get(uid));
         dirty
-            .filter(facteur_maildir::File::is_present)
+            .filter(|file| file.is_present())
             .map(|file| (file.uid(), (file.flags(), file.letters())))
             .collect()
     }

@@ -4,7 +4,7 @@ use std::{io, path::Path, time::SystemTime};
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Details, IndexError, MessageRow, Parts, Transaction};
-use facteur_maildir::{BaseNames, File, FileName, MessageFile, UidList};
+use facteur_maildir::{BaseNames, FileName, MessageFile, UidList, guid_of};
 use facteur_message::Scanned;
 use facteur_model::{Flags, Guid, InternalDate, ModSeq, Uid};
 
@@ -25,14 +25,10 @@ pub(crate) fn listed_files(disk: &Disk, dir: &Path) -> Result<Vec<(Uid, Located)
     };
     let names = BaseNames::new("");
     list.files.refresh(disk, dir, &names, SystemTime::now())?;
-    let files = list.files.iter().filter(File::is_present);
+    let files = list.files.iter().filter(|file| file.is_present());
     Ok(files
         .map(|file| {
-            let located = Located {
-                path: file.path(dir),
-                base: file.base().into(),
-                guid: file.guid(),
-            };
+            let located = Located::new(&file, dir);
             (file.uid(), located)
         })
         .collect())
@@ -56,7 +52,12 @@ pub(crate) fn adopt(
         keywords: 0,
         flags: Flags::EMPTY,
     };
-    found.write(transaction, mailbox, &row, (file.guid, &file.base))?;
+    found.write(
+        transaction,
+        mailbox,
+        &row,
+        (guid_of(&file.guid), &file.base),
+    )?;
     Ok(Some(row))
 }
 

@@ -31,10 +31,10 @@ use std::{
 use facteur_disk::Disk;
 use facteur_index::Index;
 use facteur_maildir::{
-    BaseNames, FileName, Files, Head, KeywordFile, Layout, Letters, NewMessage, Place, Stamps,
-    UidList,
+    BaseNames, File, FileName, Files, Head, KeywordFile, Layout, Letters, NewMessage, Place,
+    Stamps, UidList,
 };
-use facteur_model::{Flags, Guid, Keyword, Uid, UidSet};
+use facteur_model::{Flags, Keyword, Uid, UidSet};
 
 pub(crate) use redo::Redo;
 use taken::reconcile;
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     stamps: Option<Stamps>,
     keywords: Option<Box<KeywordFile>>,
     list: List,
+    /// The next UID as the list said it when it was read.
+    listed_next: u64,
     /// Lines that the list lacks.
     lines: Vec<u8>,
     /// Messages whose names may not say their flags.
@@ -78,8 +80,8 @@ enum List {
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub(crate) uid: Uid,
-    /// Its GUID, unless that follows from the base.
-    pub(crate) guid: Option<Guid>,
+    /// Its GUID as Dovecot says it, unless that is the base.
+    pub(crate) guid: Option<Box<[u8]>>,
     pub(crate) base: Box<[u8]>,
     pub(crate) place: Place,
     /// What the file is called.
@@ -91,13 +93,12 @@ pub(crate) struct Named {
 impl Named {
     /// Its extension fields in the list.
     fn extensions(&self) -> Vec<u8> {
-        extensions(self.guid)
+        extensions(self.guid.as_deref())
     }
 }
 
-fn extensions(guid: Option<Guid>) -> Vec<u8> {
-    guid.map(|guid| format!("G{guid}").into_bytes())
-        .unwrap_or_default()
+fn extensions(guid: Option<&[u8]>) -> Vec<u8> {
+    guid.map(|guid| [b"G", guid].concat()).unwrap_or_default()
 }
 
 impl Folder {
@@ -156,7 +157,8 @@ impl Folder {
 pub(crate) struct Located {
     pub(crate) path: PathBuf,
     pub(crate) base: Box<[u8]>,
-    pub(crate) guid: Guid,
+    /// The message's GUID as Dovecot says it: any text without a space.
+    pub(crate) guid: Box<[u8]>,
 }
 
 impl Located {
@@ -165,7 +167,21 @@ impl Located {
         Self {
             path,
             base: Box::default(),
-            guid: Guid::from_bytes([0; 16]),
+            guid: Box::default(),
+        }
+    }
+
+    pub(super) fn new(file: &File<'_>, dir: &Path) -> Self {
+        let given = file.extension(b'G').filter(|guid| !guid.is_empty());
+        let guid = given.unwrap_or(file.base());
+        Self {
+            path: file.path(dir),
+            base: file.base().into(),
+            guid: match guid.contains(&b' ') {
+                // It could not stand in the list.
+                true => file.guid().to_string().into_bytes().into(),
+                false => guid.into(),
+            },
         }
     }
 
@@ -241,11 +257,7 @@ impl Inner {
 
     fn locate(&self, dir: &Path, uid: Uid) -> Option<Located> {
         let file = self.files.as_ref()?.get(uid)?;
-        Some(Located {
-            path: file.path(dir),
-            base: file.base().into(),
-            guid: file.guid(),
-        })
+        Some(Located::new(&file, dir))
     }
 
     /// What the folder's letters mean.
@@ -259,7 +271,7 @@ impl Inner {
 }
 
 /// Brings a mailbox that is being opened in order; `tidy` after an unclean end, `look` when its index
-/// does not know all of it.
+/// may not know all of it.
 pub(crate) fn open(
     shared: &Shared,
     layout: &Layout,
@@ -279,7 +291,7 @@ pub(crate) fn open(
     // Another server has given UIDs meanwhile.
     let given = Head::read(disk, &dir)?.is_some_and(|head| head.uid_next > folder.row.uid_next);
     if look || given {
-        reconcile(disk, (layout, &shared.names), index, folder, going)?;
+        reconcile(disk, (layout, &shared.names), index, folder, (going, look))?;
     }
     Ok(())
 }

@@ -168,6 +168,7 @@ impl Inner {
         let list = list.filter(|list| list.head.uid_validity == row.uid_validity);
         let sound = list.as_ref().is_some_and(|list| list.is_sound);
         self.list = if sound { List::Sound } else { List::Stale };
+        self.listed_next = list.as_ref().map_or(1, |list| list.head.uid_next);
         let mut files = list.map_or_else(Files::default, |list| list.files);
         for line in lines_of(&self.lines).iter() {
             files.push(line.uid(), line.extensions(), line.base());

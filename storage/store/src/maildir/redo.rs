@@ -99,7 +99,7 @@ impl Known {
         self.path(dir, &self.lines.get(&uid)?.1)
     }
 
-    fn add_line(&mut self, uid: Uid, guid: Option<Guid>, base: &[u8]) {
+    fn add_line(&mut self, uid: Uid, guid: Option<&[u8]>, base: &[u8]) {
         if self
             .lines
             .get(&uid)
@@ -300,7 +300,7 @@ impl Redo {
                 continue;
             };
             let (known, dir) = folder.known(disk)?;
-            known.add_line(there.uid, name.guid, &name.base);
+            known.add_line(there.uid, Some(&name.guid), &name.base);
             let is_there = known.path(dir, &name.base).is_some();
             let tmp = dir.join("tmp");
             if there.keywords != 0 {

@@ -37,7 +37,7 @@ pub(super) struct TakenIn {
 
 impl TakenIn {
     pub(super) fn guid(&self) -> Guid {
-        self.named.guid.unwrap_or_else(|| guid_of(&self.named.base))
+        guid_of(self.named.guid.as_deref().unwrap_or(&self.named.base))
     }
 
     /// The delivery by which a message of ours is known again.
@@ -118,14 +118,14 @@ pub(super) fn take_in(
     Ok(taken)
 }
 
-/// Brings the index of a mailbox that is being opened in line with its folder: one that is new, or
-/// was left in use by another store.
+/// Brings the index of a mailbox that is being opened in line with its folder. `lost`: it is new, or
+/// was left in use by another store; else another server had the folder since.
 pub(crate) fn reconcile(
     disk: &Disk,
     (layout, names): (&Layout, &BaseNames),
     index: &mut Index,
     folder: &mut Folder,
-    going: &HashSet<PathBuf>,
+    (going, lost): (&HashSet<PathBuf>, bool),
 ) -> Result<(), StoreError> {
     let name = folder.core.name();
     let Some(maildir) = folder.core.maildir() else {
@@ -153,9 +153,13 @@ pub(crate) fn reconcile(
     } = inner.look_through(disk, dir, row, &look, names, &mut translator)?;
     let known = strays.iter().rev().find_map(|stray| stray.uid);
     let past_last = known.map_or(1, |uid| u64::from(uid.value()) + 1);
-    row.uid_next = row.uid_next.max(past_last).max(folder.identity.uid_ceiling);
-    let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
-    row.highest_modseq = row.highest_modseq.max(ceiling);
+    row.uid_next = row.uid_next.max(past_last).max(inner.listed_next);
+    if lost {
+        // Who knows what was given.
+        row.uid_next = row.uid_next.max(folder.identity.uid_ceiling);
+        let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
+        row.highest_modseq = row.highest_modseq.max(ceiling);
+    }
     let modseq = ModSeq::new(row.highest_modseq.value() + 1);
     if !(strays.is_empty() && changed.is_empty() && gone.is_empty()) {
         row.highest_modseq = modseq;

@@ -20,6 +20,7 @@ mod change;
 mod crash;
 #[path = "../contract/folder.rs"]
 mod folder;
+mod outside;
 #[path = "../contract/quota.rs"]
 mod quota;
 #[path = "../contract/rebuild.rs"]

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use facteur_model::{AccountId, AccountSpec, MailboxName, QuotaLimits};
+use facteur_model::{AccountId, AccountSpec, MailFormat, MailboxName, QuotaLimits};
 use facteur_store::{Account, Options, Store};
 
 /// Who reads the mail when the test runs as root: Dovecot gives root none.
@@ -31,11 +31,17 @@ pub(crate) struct Dovecot {
     dir: tempfile::TempDir,
     pub(crate) home: PathBuf,
     settings: &'static str,
+    format: MailFormat,
 }
 
 impl Dovecot {
     /// `None` when it is not there, which is noted.
     pub(crate) fn new(settings: &'static str) -> Option<Self> {
+        Self::with(MailFormat::Sdbox, settings)
+    }
+
+    /// As [`Self::new`], with mail in this format.
+    pub(crate) fn with(format: MailFormat, settings: &'static str) -> Option<Self> {
         if Command::new("doveadm").arg("help").output().is_err() {
             skip("doveadm");
             return None;
@@ -47,6 +53,7 @@ impl Dovecot {
             dir,
             home,
             settings,
+            format,
         })
     }
 
@@ -57,8 +64,7 @@ impl Dovecot {
 
     /// Runs it on the home.
     pub(crate) fn doveadm(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let home = self.home.display();
-        self.doveadm_at(&format!("sdbox:{home}"), arguments, input)
+        self.doveadm_at(&self.location(), arguments, input)
     }
 
     /// Runs it on another `mail_location`.
@@ -169,14 +175,14 @@ impl Dovecot {
         AccountSpec {
             id: AccountId::new("bob@example.test"),
             home: self.home.clone(),
-            format: facteur_model::MailFormat::Sdbox,
+            format: self.format,
             quota: QuotaLimits::default(),
         }
     }
 
     /// Makes mailboxes with flags, keywords, expunges and moves; `many` messages in one of them.
     pub(crate) fn live(&self, many: usize) {
-        for folder in &FOLDERS[1..] {
+        for folder in &self.folders()[1..] {
             self.doveadm(&["mailbox", "create", folder], b"");
         }
         self.doveadm(&["mailbox", "subscribe", FOLDERS[1], FOLDERS[2]], b"");
@@ -230,9 +236,18 @@ impl Dovecot {
         self.doveadm(&["expunge", "mailbox", "INBOX", "uid", "8"], b"");
     }
 
+    /// The mailboxes that [`Self::live`] makes.
+    pub(crate) fn folders(&self) -> [&'static str; 5] {
+        match self.format {
+            MailFormat::Sdbox => FOLDERS,
+            // In a Maildir no name has a dot.
+            MailFormat::Maildir => FOLDERS.map(|name| name.trim_start_matches('.')),
+        }
+    }
+
     /// The home's location.
     pub(crate) fn location(&self) -> String {
-        format!("sdbox:{}", self.home.display())
+        format!("{}:{}", self.format.as_str(), self.home.display())
     }
 }
 
@@ -256,16 +271,28 @@ pub(crate) fn ours(account: &Account, home: &Path, mailbox: &str) -> ShownMailbo
             (flags, state.size, state.internal_date.unix()),
         )
     });
-    let identity = facteur_sdbox::Layout::new(home)
-        .folder(&name)
-        .join("uidvalidity");
-    let identity = std::fs::read_to_string(identity).unwrap();
-    let guid = identity.lines().find_map(|line| line.strip_prefix("guid "));
+    let sdbox = facteur_sdbox::Layout::new(home).folder(&name);
+    let guid = match std::fs::read_to_string(sdbox.join("uidvalidity")) {
+        Ok(identity) => {
+            let guid = identity.lines().find_map(|line| line.strip_prefix("guid "));
+            guid.unwrap().to_owned()
+        }
+        // Of a Maildir Dovecot's own file says it, before ours is there.
+        Err(_) => {
+            let folder = facteur_maildir::Layout::new(home).folder(&name);
+            let list = std::fs::read_to_string(folder.join("dovecot-uidlist")).unwrap();
+            let mut fields = list.lines().next().unwrap().split(' ');
+            fields
+                .find_map(|field| field.strip_prefix('G'))
+                .unwrap()
+                .to_owned()
+        }
+    };
     ShownMailbox {
         messages: messages.collect(),
         uid_validity: opened.uid_validity().value(),
         uid_next: snapshot.uid_next(),
-        guid: guid.unwrap().to_owned(),
+        guid,
     }
 }
 

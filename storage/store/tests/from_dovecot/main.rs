@@ -11,3 +11,4 @@
 mod adoption;
 mod doveadm;
 mod export;
+mod maildir;
