@@ -31,7 +31,7 @@ choice! {
 section! {
     /// Where mail lies, and how it is kept.
     Storage {
-        /// Format and place of a user's mail: `sdbox:/path` or `maildir:/path`. `%u` is the user's
+        /// Format and place of a user's mail: `sdbox:/path`. `%u` is the user's
         /// address, `%n` its local part, `%d` its domain. Empty is `sdbox:` below `data_directory`.
         mail_location: String = String::new(),
         /// What is synced before it is acknowledged. A change takes effect at the next start, as with the
