@@ -12,7 +12,10 @@ use std::{
     time::Instant,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,10 +116,11 @@ impl Facteur {
         };
         setup.write(&this.config(), &data);
         give_away(&this.config());
-        for domain in &setup.domains {
+        let in_database = !setup.users_in_a_file;
+        for domain in setup.domains.iter().filter(|_| in_database) {
             this.must(&["domain", "add", domain], "");
         }
-        for (address, password) in &setup.accounts {
+        for (address, password) in setup.accounts.iter().filter(|_| in_database) {
             this.must(&["account", "add", address], password);
         }
         this.run();
@@ -402,18 +406,16 @@ impl Facteur {
     /// When it does not end.
     pub fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("a running server");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = child.try_wait().expect("it can be waited for") {
-                return status;
-            }
-            if Instant::now() > deadline {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("the server does not end:\n{}", self.log());
-            }
-            self.log_changed(deadline);
+        let descriptor = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let descriptor = descriptor.expect("it can be waited for");
+        let mut ended = [PollFd::new(&descriptor, PollFlags::IN)];
+        let patience = PATIENCE.try_into().expect("a time");
+        if poll(&mut ended, Some(&patience)).expect("it is waited for") == 0 {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server does not end:\n{}", self.log());
         }
+        child.wait().expect("it has ended")
     }
 
     /// Starts it again after [`Facteur::stop`] or [`Facteur::kill`], on new ports.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::Facteur;
+use crate::{Facteur, server::give_away};
 
 /// Listeners of a test server: name, protocol, TLS.
 const LISTENERS: [(&str, &str, &str); 9] = [
@@ -31,6 +31,8 @@ pub struct Setup {
     whole: Option<String>,
     pub(crate) data: Option<PathBuf>,
     format: Option<String>,
+    storage: String,
+    pub(crate) users_in_a_file: bool,
 }
 
 impl Default for Setup {
@@ -53,6 +55,8 @@ impl Setup {
             whole: None,
             data: None,
             format: None,
+            storage: String::new(),
+            users_in_a_file: false,
         }
     }
 
@@ -132,6 +136,22 @@ impl Setup {
         self
     }
 
+    /// More keys of `[storage]`.
+    #[must_use]
+    pub fn storage(mut self, toml: &str) -> Self {
+        self.storage.push_str(toml);
+        self.storage.push('\n');
+        self
+    }
+
+    /// With the accounts in a file instead of a database, and their passwords as they are: nothing is
+    /// hashed at a login.
+    #[must_use]
+    pub fn with_users_in_a_file(mut self) -> Self {
+        self.users_in_a_file = true;
+        self
+    }
+
     /// No listeners but those that [`Setup::sections`] brings.
     #[must_use]
     pub fn without_listeners(mut self) -> Self {
@@ -157,13 +177,12 @@ impl Setup {
 
     /// The configuration of a server whose data lie in `data`.
     pub(crate) fn configuration(&self, data: &Path) -> String {
-        let location = self.format.as_ref().map(|format| {
+        let mut storage = self.storage.clone();
+        if let Some(format) = &self.format {
             let location = format!("{format}:{}/mail/%d/%n", data.display());
-            format!(
-                "[storage]\nmail_location = {}\n",
-                serde_json::Value::from(location)
-            )
-        });
+            let location = serde_json::Value::from(location);
+            storage.push_str(&format!("mail_location = {location}\n"));
+        }
         let data = serde_json::Value::from(data.to_string_lossy().as_ref());
         if let Some(whole) = &self.whole {
             return format!("data_directory = {data}\n{whole}\n[log]\nformat = \"json\"\n");
@@ -172,7 +191,9 @@ impl Setup {
             "myhostname = \"mail.example.test\"\ndata_directory = {data}\n{}\n[log]\nformat = \"json\"\nlevel = \"info\"\n\n{}",
             self.top, self.sections
         );
-        text.push_str(&location.unwrap_or_default());
+        if !storage.is_empty() {
+            text.push_str(&format!("[storage]\n{storage}"));
+        }
         if self.listeners {
             for (name, protocol, tls) in LISTENERS {
                 text.push_str(&format!(
@@ -184,6 +205,21 @@ impl Setup {
     }
 
     pub(crate) fn write(&self, config: &Path, data: &Path) {
-        fs::write(config, self.configuration(data)).expect("the configuration is written");
+        let mut text = self.configuration(data);
+        if self.users_in_a_file {
+            let file = config.with_file_name("users");
+            let users = self.accounts.iter();
+            let users = users.map(|(address, password)| {
+                format!("{address}:{{PLAIN}}{password}::::::\n")
+            });
+            fs::write(&file, users.collect::<String>()).expect("the users are written");
+            give_away(&file);
+            let url = serde_json::Value::from(format!("passwd-file:{}", file.display()));
+            let domains = serde_json::Value::from(self.domains.clone());
+            text.push_str(&format!(
+                "\n[directory]\nurl = {url}\npasswd_file_domains = {domains}\n"
+            ));
+        }
+        fs::write(config, text).expect("the configuration is written");
     }
 }

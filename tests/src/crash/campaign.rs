@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -60,6 +60,8 @@ pub struct Campaign {
     while_starting: usize,
     /// Promises given so far.
     answered: u64,
+    /// What the time went into.
+    spent: BTreeMap<&'static str, Duration>,
 }
 
 impl Campaign {
@@ -101,6 +103,7 @@ impl Campaign {
             not_struck: 0,
             while_starting: 0,
             answered: 0,
+            spent: BTreeMap::new(),
         };
         this.ground.save();
         this.rehearse();
@@ -189,7 +192,9 @@ impl Campaign {
             std::thread::sleep(FLAGS_SYNCED_WITHIN);
         }
         self.ground.strike(strike, self.facteur.pid());
+        let begun = Instant::now();
         let done = self.work();
+        let begun = self.spend("work", begun);
         let struck = self.ground.struck(!done);
         let alive = done || struck.is_some();
         assert!(alive, "the server died by itself: {}", self.facteur.log());
@@ -202,14 +207,19 @@ impl Campaign {
             self.facteur.kill();
             self.not_struck += 1;
         }
+        let begun = self.spend("death", begun);
         note(format!("== struck: {struck:?}"));
         self.lose(crash);
+        let begun = self.spend("loss", begun);
         if self.random.below(4) == 0 {
             self.crash_while_starting(crash);
         }
+        let begun = self.spend("start2", begun);
         self.facteur.restart();
+        let begun = self.spend("start", begun);
         let (facteur, ledger) = (&self.facteur, &mut self.ledger);
         let checked = catch_unwind(AssertUnwindSafe(|| check(facteur, ledger, lost)));
+        self.spend("check", begun);
         if let Err(broken) = checked {
             note(format!("== the server's log\n{}", self.facteur.log()));
             resume_unwind(broken);
@@ -229,6 +239,11 @@ impl Campaign {
         self.ledger = self.fresh.clone();
         self.facteur.restart();
         self.in_a_row = 0;
+    }
+
+    fn spend(&mut self, on: &'static str, begun: Instant) -> Instant {
+        *self.spent.entry(on).or_default() += begun.elapsed();
+        Instant::now()
     }
 
     fn count(&mut self, point: FaultPoint, crash: Crash) {
@@ -335,6 +350,7 @@ impl fmt::Display for Campaign {
             "{:<43} {:>8} {:>8} {:>8}",
             "sum", sums[0], sums[1], sums[2]
         )?;
+        writeln!(formatter, "{:.1?}", self.spent)?;
         write!(
             formatter,
             "{} crashes, {} of them while starting; {} more at a run's end; {} promises answered and kept",
@@ -367,6 +383,9 @@ fn prepare(setup: Setup, ledger: &mut Ledger) -> Facteur {
         .iter()
         .fold(setup, |setup, user| setup.account(user, "pw"));
     let facteur = setup
+        .with_users_in_a_file()
+        // Checkpoints come often, as with much mail.
+        .storage("journal_size = \"4M\"")
         .sections("[queue]\ntransport_maps = { \"remote.test\" = \"smtp:[127.0.0.1]:1\" }\n")
         .start();
     let places = facteur.address("managesieve");

@@ -327,7 +327,8 @@ impl Node {
             let start = page * PAGE;
             let stop = (start + PAGE).min(durable_size);
             undo.entry(page).or_insert_with(|| {
-                let mut old = bytes.get(start..).unwrap_or_default().to_vec();
+                let there = bytes.get(start..stop.min(bytes.len()));
+                let mut old = there.unwrap_or_default().to_vec();
                 old.resize(stop - start, 0);
                 old
             });

@@ -279,7 +279,7 @@ impl Forgetful {
         let image = {
             let mut state = mounted.shared.lock();
             state.over = true;
-            state.image.clone()
+            std::mem::replace(&mut state.image, Image::new(0))
         };
         let done = Command::new("umount")
             .args(["-i", "-n"])
