@@ -1,14 +1,16 @@
 //! Whether a folder may have changed, from the times of `new/` and `cur/`: without reading them.
 
 use std::{
+    ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use facteur_disk::{Disk, EntryKind};
 
-use crate::Place;
+use crate::{BaseNames, Place};
 
 /// A second change within this time of the first may leave the folder's time as it is: clocks have
 /// a grain, and the file server's may be another one.
@@ -80,9 +82,10 @@ pub fn clean_tmp(disk: &Disk, folder: &Path, now: SystemTime) -> io::Result<()> 
         let times = disk.times(path).ok().flatten();
         times.is_some_and(|times| times.changed + TMP_AGE < now)
     };
+    let is_ours = |name: &OsStr| BaseNames::mark(name.as_bytes()).is_some();
     let files = entries
         .into_iter()
-        .filter(|entry| entry.kind == EntryKind::File);
+        .filter(|entry| entry.kind == EntryKind::File && !is_ours(&entry.name));
     for path in files.map(|entry| tmp.join(entry.name)).filter(is_old) {
         if let Err(error) = disk.unlink_if_there(&path) {
             tracing::warn!(path = %path.display(), %error, "left-over file cannot be removed");

@@ -24,6 +24,7 @@ use self::{
 };
 use crate::{
     Append, Appended, Batch, Committed, MessageState, StoreError, checkpoint,
+    new_name::NewName,
     owner::{Owner, row_of},
     pending::{Pending, Show},
     record::{AccountRecord, Added, Change, Content, MailboxId, Record, SpoolRecord},
@@ -318,7 +319,13 @@ impl<'a> Work<'a> {
                         (&written.base, None),
                         &append.keywords,
                     );
-                    files.push((temporary, path));
+                    files.push(match written.is_large {
+                        false => NewName::new(temporary, path),
+                        true => {
+                            let tmp = account.owner.layout.tmp(&append.mailbox);
+                            NewName::of_large(temporary, path, tmp)
+                        }
+                    });
                 }
             }
             account.state.pending.push_back(Pending {

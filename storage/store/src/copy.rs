@@ -16,6 +16,7 @@ use crate::{
     commit::next_uid,
     keywords::KeywordTable,
     maildir::Named,
+    new_name::NewName,
     owner::{Folder, Owner, State, count_in, row_of},
     pending::{Pending, Show},
     record::{Change, CopyName, MailboxId},
@@ -120,7 +121,7 @@ impl Transfer {
             let temporary = owner.layout.temporary(&tmp, shared);
             link(&shared.disk, &old.path, &temporary)?;
             // From now on it goes if it is not taken.
-            links.files.push((temporary, PathBuf::new()));
+            links.files.push(NewName::new(temporary, PathBuf::new()));
             let base = match owner.layout.format() {
                 MailFormat::Sdbox => String::new(),
                 MailFormat::Maildir => {
@@ -136,8 +137,8 @@ impl Transfer {
             let keywords = self.keywords.set(there.keywords);
             let as_named = (&*base, Some(old.guid));
             let path = owner.name_new(shared, (to, &mut links.named), there, as_named, keywords);
-            if let Some((_, last)) = links.files.last_mut() {
-                *last = path;
+            if let Some(last) = links.files.last_mut() {
+                last.path = path;
             }
         }
         Ok(links)
@@ -166,23 +167,23 @@ impl Transfer {
 /// Links under temporary names; they go if they are not taken.
 pub(crate) struct Links {
     disk: Disk,
-    files: Vec<(PathBuf, PathBuf)>,
+    files: Vec<NewName>,
     /// What the files are called in a Maildir, for the journal and for the folder.
     names: Vec<CopyName>,
     named: Vec<Named>,
 }
 
 impl Links {
-    /// The temporary and the final names.
-    pub(crate) fn take(mut self) -> Vec<(PathBuf, PathBuf)> {
+    /// The files and the names they get.
+    pub(crate) fn take(mut self) -> Vec<NewName> {
         std::mem::take(&mut self.files)
     }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
-        for (temporary, _) in &self.files {
-            let _ = self.disk.unlink_if_there(temporary);
+        for file in &self.files {
+            let _ = self.disk.unlink_if_there(&file.temporary);
         }
     }
 }
@@ -251,15 +252,21 @@ pub(crate) fn usage_of(messages: &[MessageState]) -> Usage {
     }
 }
 
-/// Links; where the file system does not (another one, too many links), copies. A copy need not be
+/// Whether the file system does not link: it is another one, or has none or too many of them.
+pub(crate) fn cannot_link(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    // Of whom the folders are not, rename and write are denied too.
+    matches!(
+        error.kind(),
+        CrossesDevices | TooManyLinks | Unsupported | PermissionDenied
+    )
+}
+
+/// Links; where the file system does not, copies. A copy need not be
 /// durable: its source is.
 pub(crate) fn link(disk: &Disk, old: &Path, new: &Path) -> Result<(), StoreError> {
     match disk.link(old, new) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks
-            ) => {}
+        Err(error) if cannot_link(&error) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Gone),
         result => return Ok(result?),
     }

@@ -114,6 +114,14 @@ pub(crate) fn sync_above(disk: &Disk, home: &Path, folder: &Path) -> io::Result<
     Ok(())
 }
 
+/// Makes the name of a folder of `home` durable, and of those above it. What is in it is.
+pub(crate) fn sync_names_of(disk: &Disk, home: &Path, folder: &Path) -> io::Result<()> {
+    match folder.parent() {
+        Some(above) if folder != home => sync_above(disk, home, above),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a mailbox durable of which nobody was told yet that it is.
 fn settle(disk: &Disk, layout: &Layout, name: &MailboxName, folder: &Folder) -> io::Result<()> {
     if folder.identity.modseq_ceiling > 1 {
@@ -124,7 +132,7 @@ fn settle(disk: &Disk, layout: &Layout, name: &MailboxName, folder: &Folder) -> 
     if let Layout::Maildir(layout) = layout {
         return layout.sync(disk, name);
     }
-    sync_above(disk, layout.home(), &layout.folder(name))
+    sync_names_of(disk, layout.home(), &layout.folder(name))
 }
 
 /// Where the messages of a deleted mailbox wait for the next checkpoint.
@@ -490,12 +498,11 @@ fn rename_all(
         done += 1;
         Ok(())
     });
-    let dirs: BTreeSet<&Path> = renames
-        .iter()
-        .flat_map(|(old, new)| [old.parent(), new.parent()])
-        .flatten()
-        .collect();
-    let synced = renamed.and_then(|()| dirs.iter().try_for_each(|dir| disk.sync_dir(dir)));
+    // Where they are now comes first: they are never nowhere.
+    let new: BTreeSet<&Path> = renames.iter().filter_map(|(_, new)| new.parent()).collect();
+    let old: BTreeSet<&Path> = renames.iter().filter_map(|(old, _)| old.parent()).collect();
+    let mut dirs = new.iter().chain(old.difference(&new));
+    let synced = renamed.and_then(|()| dirs.try_for_each(|dir| disk.sync_dir(dir)));
     synced.map_err(|error| {
         let back = renames.get(..done).unwrap_or_default().iter().rev();
         let mut back = back.map(|(old, new)| disk.rename_new(new, old));

@@ -36,6 +36,7 @@ mod mailbox;
 mod maildir;
 mod maintenance;
 mod move_messages;
+mod new_name;
 mod owner;
 mod pending;
 mod read;

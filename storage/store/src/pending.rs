@@ -14,6 +14,7 @@ use crate::{
     MessageState, StoreError,
     keywords::KeywordTable,
     maildir::Named,
+    new_name::NewName,
     owner::{Owner, State},
     record::{AccountRecord, Change, Record},
     shared::Shared,
@@ -24,8 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) ticket: Ticket,
-    /// Files that get their names: the temporary one, the final one.
-    pub(crate) files: Vec<(PathBuf, PathBuf)>,
+    /// Files that get their names.
+    pub(crate) files: Vec<NewName>,
     /// Files that go once a checkpoint has the change.
     pub(crate) unlinks: Vec<PathBuf>,
     pub(crate) shows: Vec<Show>,
@@ -125,11 +126,11 @@ impl Owner {
         self: &Arc<Self>,
         shared: &Shared,
         state: &mut State,
-        pending: Pending,
+        mut pending: Pending,
         wakes: &mut Wakes,
     ) -> Result<(), StoreError> {
-        for (temporary, path) in &pending.files {
-            shared.disk.rename_new(temporary, path)?;
+        for file in &pending.files {
+            file.give(&shared.disk, &mut pending.unlinks)?;
         }
         for show in pending.shows {
             let Ok(folder) = state.folder_of_mut(&show.core) else {
@@ -174,9 +175,9 @@ impl Owner {
         state.pending.retain(|pending| {
             let failed = shared.log.progress(pending.ticket) == Progress::Failed;
             if failed {
-                for (temporary, _) in &pending.files {
+                for file in &pending.files {
                     // Best effort: it is removed when the account is opened.
-                    let _ = shared.disk.unlink_if_there(temporary);
+                    let _ = shared.disk.unlink_if_there(&file.temporary);
                 }
             }
             !failed

@@ -28,7 +28,7 @@ use crate::{
     load::{self, Left},
     log::Log,
     maildir::{self, Redo},
-    maintenance,
+    maintenance, new_name,
     record::{Added, Change, Content, MailboxId, Message, Record, SpoolRecord, uid_set},
     slot::{self, INCOMPLETE, SESSION, index_path},
 };
@@ -347,7 +347,7 @@ impl Home {
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         match change {
-            Change::Add(added) => self.add(disk, added, bodies, rewrite),
+            Change::Add(added) => self.add(disk, added, bodies, rewrite, unlinks),
             Change::Copy {
                 from, to, pairs, ..
             } => self.copy(disk, *from, *to, pairs, rewrite),
@@ -373,6 +373,7 @@ impl Home {
         added: &Added,
         bodies: &[&[u8]],
         rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
             return Ok(true);
@@ -393,15 +394,23 @@ impl Home {
                 write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
                 Ok(true)
             }
-            Content::File { .. } if there => Ok(true),
             // In this format nobody else makes any.
             Content::There => Ok(true),
             Content::File { name } => {
-                for from in [dir, &self.inbox] {
-                    match disk.rename(&from.join(name), &path) {
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        result => return Ok(result.map(|()| true)?),
+                if let Some(temporary) = new_name::find(disk, [dir, &self.inbox], name)? {
+                    if temporary.parent() == path.parent() {
+                        disk.rename(&temporary, &path)?;
+                    } else if there && !rewrite {
+                        unlinks.push(temporary);
+                    } else {
+                        new_name::give_again(disk, (temporary, dir), unlinks, |aside| {
+                            Ok(disk.rename(aside, &path)?)
+                        })?;
                     }
+                    return Ok(true);
+                }
+                if there {
+                    return Ok(true);
                 }
                 // It was expunged since, and its file removed; or given up when the journal failed.
                 tracing::debug!(path = %path.display(), "message of the journal has no file any more");

@@ -191,13 +191,15 @@ impl<'a> Image<'a> {
 
     fn name(&mut self, namings: &[Naming], index: usize, durable: &Durable, choice: Choice) {
         let any = namings.iter().any(|n| durable.has_naming(index, n));
-        // A rename: its new name stands first. The old one goes only once the new one is there.
+        // A rename: its new name stands first. The old one goes only once the new one is there, unless
+        // its folder was synced.
         let chosen = choice.keeps(index, 0);
         let mut there = true;
         for naming in namings {
             let is_durable = durable.has_naming(index, naming);
-            let keep = there && (is_durable || if any { choice.keeps(index, 1) } else { chosen });
-            there = keep;
+            let by_chance = there && if any { choice.keeps(index, 1) } else { chosen };
+            let keep = is_durable || by_chance;
+            there &= keep;
             if !keep {
                 continue;
             }

@@ -12,7 +12,8 @@
 //! - A name made, replaced or removed is durable once a `sync_dir` **of its folder** or a
 //!   `sync_file_system` that began after it has returned; syncing a file does nothing for its name.
 //!   A rename within a folder happens as a whole or not at all. One from a folder to another may
-//!   leave the file under both names, never under none.
+//!   leave the file under both names; under none only when the folder that it left was synced, and
+//!   the other was not.
 //! - Every change that is not durable is kept or dropped independently of all others, later ones
 //!   without earlier ones included; a write may be kept in part, by sectors of 512 bytes. What was
 //!   never written reads as zeros.

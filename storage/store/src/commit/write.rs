@@ -23,6 +23,8 @@ pub(super) struct Written {
     pub(super) scanned: Scanned,
     pub(super) guid: Guid,
     pub(super) content: Content,
+    /// Whether its file alone has it: it is too large for the journal.
+    pub(super) is_large: bool,
     /// What stays of its file's name, in a Maildir.
     pub(super) base: String,
 }
@@ -96,6 +98,7 @@ pub(super) fn write<'a>(
             match bodies.inline(&append.body, &append.prefix) {
                 Some(inline) => one.content = inline,
                 None => {
+                    one.is_large = true;
                     large.push(file);
                     dirs.insert(dir);
                 }
@@ -176,6 +179,7 @@ fn write_one(
         scanned,
         guid,
         content,
+        is_large: false,
         base,
     };
     Ok((written, file))

@@ -285,7 +285,7 @@ pub(crate) fn open(
     let disk = &shared.disk;
     if tidy || look {
         layout.complete(disk, &name)?;
-        remove_marked(disk, &layout.tmp(&name))?;
+        remove_marked(disk, &layout.tmp(&name), going)?;
         facteur_maildir::clean_tmp(disk, &dir, SystemTime::now())?;
     }
     // Another server has given UIDs meanwhile.
@@ -296,16 +296,16 @@ pub(crate) fn open(
     Ok(())
 }
 
-/// Removes files of ours that were to become messages.
-fn remove_marked(disk: &Disk, tmp: &Path) -> Result<(), StoreError> {
+/// Removes files of ours that were to become messages, except what waits for a checkpoint.
+fn remove_marked(disk: &Disk, tmp: &Path, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
     let mut marked = Vec::new();
     disk.each_name(tmp, |name, _| {
         if BaseNames::mark(name).is_some() {
             marked.push(tmp.join(OsStr::from_bytes(name)));
         }
     })?;
-    for path in marked {
-        disk.unlink_if_there(&path)?;
+    for path in marked.iter().filter(|path| !going.contains(*path)) {
+        disk.unlink_if_there(path)?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::{
     compress::Compression,
     copy,
     keywords::KeywordTable,
+    new_name,
     owner::state_of,
     record::{Added, Change, Content, CopyName, MailboxId, Message, uid_set},
 };
@@ -175,7 +176,7 @@ impl Redo {
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         match change {
-            Change::Add(added) => self.add(disk, added, bodies, rewrite),
+            Change::Add(added) => self.add(disk, added, bodies, rewrite, unlinks),
             Change::Copy {
                 from,
                 to,
@@ -218,6 +219,7 @@ impl Redo {
         added: &Added,
         bodies: &[&[u8]],
         rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         let Some(folder) = self.folders.get_mut(&added.mailbox.guid) else {
             return Ok(true);
@@ -257,14 +259,21 @@ impl Redo {
                 }
                 placed.map(|()| true)
             }
-            Content::File { .. } if there => Ok(true),
             Content::File { name } => {
-                for tmp in [tmp, self.inbox.join("tmp")] {
-                    let path = tmp.join(name);
-                    if disk.kind(&path)?.is_some() {
-                        folder.place(disk, row.uid, base, row.flags, &path)?;
-                        return Ok(true);
+                let tmps = [&*tmp, &self.inbox.join("tmp")];
+                if let Some(temporary) = new_name::find(disk, tmps, name)? {
+                    if there && !rewrite {
+                        unlinks.push(temporary);
+                    } else {
+                        let from = (temporary, &*tmp);
+                        new_name::give_again(disk, from, unlinks, |aside| {
+                            folder.place(disk, row.uid, base, row.flags, aside)
+                        })?;
                     }
+                    return Ok(true);
+                }
+                if there {
+                    return Ok(true);
                 }
                 // It was expunged since, and its file removed; or given up when the journal failed.
                 tracing::debug!(path = %folder.dir.display(), uid = %row.uid, "message of the journal has no file any more");

@@ -438,6 +438,8 @@ impl Run {
         for who in ["bob", "carol"] {
             self.world.deliver(store, who, "INBOX");
         }
+        // Then nothing has a temporary name.
+        store.checkpoint().unwrap();
         self.census(store);
     }
 }
@@ -499,9 +501,14 @@ fn a_large_message_is_synced_under_its_temporary_name_before_the_journal_is() {
         append.body = staging.finish().unwrap();
         store.commit(batch([append])).unwrap();
     };
+    // Between two folders a rename could be lost in one of them.
+    let named = match crate::FORMAT {
+        MailFormat::Sdbox => "rename",
+        MailFormat::Maildir => "link",
+    };
     assert_eq!(
         order(first, large),
-        "create, create, copy, sync_all, sync_dir, sync_data, rename"
+        format!("create, create, copy, sync_all, sync_dir, sync_data, {named}")
     );
 }
 
