@@ -35,6 +35,7 @@ struct Arguments {
     seconds: Option<u64>,
     crashes: Option<usize>,
     all: bool,
+    stop: bool,
     seed: u64,
     steps: usize,
     traced: bool,
@@ -48,6 +49,7 @@ fn arguments() -> Arguments {
         seconds: None,
         crashes: None,
         all: false,
+        stop: false,
         seed: 1,
         steps: 24,
         traced: false,
@@ -71,6 +73,7 @@ fn arguments() -> Arguments {
             }),
             "--format" => parsed.setup = parsed.setup.format(&value()),
             "--config" => parsed.setup = parsed.setup.sections(&value()),
+            "--stop" => parsed.stop = true,
             "--all" => parsed.all = true,
             "--strace" => parsed.traced = true,
             "--each-sync" => parsed.each_sync = true,
@@ -139,6 +142,9 @@ fn crash(campaign: &mut Campaign, arguments: &Arguments) -> bool {
     while crashes < goal && started.elapsed() < budget {
         if breaks(campaign) {
             broken += 1;
+            if arguments.stop {
+                break;
+            }
             campaign.start_afresh();
         }
         crashes += 1;
@@ -149,12 +155,10 @@ fn crash(campaign: &mut Campaign, arguments: &Arguments) -> bool {
     }
     println!("{campaign}\nin {:.0?}", started.elapsed());
     println!("crashes after which promises were broken: {broken}");
-    let missed: Vec<String> = if arguments.traced {
-        let calls = campaign.missed_calls();
-        calls.into_iter().map(str::to_owned).collect()
-    } else {
-        let points = campaign.missed();
-        points.iter().map(ToString::to_string).collect()
+    let missed = match (arguments.traced, arguments.all) {
+        (true, _) => campaign.missed_calls(),
+        (false, true) => campaign.missed_by_kind(),
+        (false, false) => campaign.missed(),
     };
     if !missed.is_empty() {
         println!("never struck: {}", missed.join(", "));

@@ -38,6 +38,8 @@ pub fn class_of(path: &Path) -> &'static str {
         _ if file.starts_with("directory.db") => "directory",
         _ if file.starts_with("quota.db") => "quota",
         "index.db-wal" => "index.db-wal",
+        "index.db-journal" => "index.db-journal",
+        "index.db-shm" => "index.db-shm",
         _ if file.starts_with("index.db") => "index.db",
         _ if file.starts_with("uidvalidity") => "uidvalidity",
         _ if file.starts_with("dovecot-") => "dovecot files",

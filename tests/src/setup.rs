@@ -209,9 +209,8 @@ impl Setup {
         if self.users_in_a_file {
             let file = config.with_file_name("users");
             let users = self.accounts.iter();
-            let users = users.map(|(address, password)| {
-                format!("{address}:{{PLAIN}}{password}::::::\n")
-            });
+            let users =
+                users.map(|(address, password)| format!("{address}:{{PLAIN}}{password}::::::\n"));
             fs::write(&file, users.collect::<String>()).expect("the users are written");
             give_away(&file);
             let url = serde_json::Value::from(format!("passwd-file:{}", file.display()));

@@ -89,11 +89,13 @@ pub fn soak(setup: Setup, seed: u64, length: Duration, every: Duration) -> Soake
     let mut facteur = prepare(setup, &mut ledger);
     let over = AtomicBool::new(false);
     let ledger = Mutex::new(ledger);
+    let data = facteur.data();
     let work = Work {
         ledger: &ledger,
         places: Places::of(&facteur),
         seed,
         end: End::When(&over),
+        data: &data,
     };
     let counts = Counts::default();
     let samples = thread::scope(|scope| {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    path::{Path, PathBuf},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -34,6 +35,8 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Seen {
     log: Vec<&'static str>,
+    /// What each call was about, if that has a path.
+    paths: Vec<Option<PathBuf>>,
     counts: BTreeMap<&'static str, u64>,
     /// Names that fail until they are healed.
     broken: BTreeMap<&'static str, io::ErrorKind>,
@@ -76,6 +79,13 @@ impl Faults {
     /// The names of the calls made so far, in order.
     pub fn log(&self) -> Vec<&'static str> {
         self.seen().log.clone()
+    }
+
+    /// What call `call` (from 0) was about, as its caller named it; nothing when it was not made, or was
+    /// SQLite's.
+    pub fn path(&self, call: u64) -> Option<PathBuf> {
+        let call = usize::try_from(call).ok()?;
+        self.seen().paths.get(call).cloned().flatten()
     }
 
     /// How often each name was called so far.
@@ -121,10 +131,11 @@ impl Faults {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn strike(&self, name: &'static str) -> Result<(), Strike> {
+    pub(crate) fn strike(&self, name: &'static str, path: Option<&Path>) -> Result<(), Strike> {
         let mut seen = self.seen();
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         seen.log.push(name);
+        seen.paths.push(path.map(Path::to_owned));
         let count = seen.counts.entry(name).or_default();
         let nth = *count;
         *count += 1;

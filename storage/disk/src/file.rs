@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,6 +21,8 @@ pub struct DiskFile {
     disk: Disk,
     /// Which file it is to a recorder.
     id: Option<usize>,
+    /// How it was opened, for faults.
+    path: Option<Arc<Path>>,
 }
 
 impl Disk {
@@ -28,8 +31,8 @@ impl Disk {
     /// # Errors
     /// As `open(2)`; a symbolic link is followed.
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        self.point("open")?;
-        self.wrap(|| File::open(path), |log| log.opened(path))
+        self.point_at("open", path)?;
+        self.wrap(path, || File::open(path), |log| log.opened(path))
     }
 
     /// Opens a file that exists for reading and writing.
@@ -37,10 +40,10 @@ impl Disk {
     /// # Errors
     /// As `open(2)`.
     pub fn open_to_change(&self, path: &Path) -> io::Result<DiskFile> {
-        self.point("open")?;
+        self.point_at("open", path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        self.wrap(|| options.open(path), |log| log.opened(path))
+        self.wrap(path, || options.open(path), |log| log.opened(path))
     }
 
     /// Makes a file that must not exist, for reading and writing, readable by its owner only.
@@ -48,10 +51,10 @@ impl Disk {
     /// # Errors
     /// As `open(2)`, [`io::ErrorKind::AlreadyExists`] among them.
     pub fn create_new(&self, path: &Path) -> io::Result<DiskFile> {
-        self.point("create")?;
+        self.point_at("create", path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
-        self.wrap(|| options.open(path), |log| log.made_file(path))
+        self.wrap(path, || options.open(path), |log| log.made_file(path))
     }
 
     /// Opens a file for appending, making it when it is missing.
@@ -59,10 +62,10 @@ impl Disk {
     /// # Errors
     /// As `open(2)`.
     pub fn append(&self, path: &Path) -> io::Result<DiskFile> {
-        self.point("open")?;
+        self.point_at("open", path)?;
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        self.wrap(|| options.open(path), |log| log.opened_or_made(path))
+        self.wrap(path, || options.open(path), |log| log.opened_or_made(path))
     }
 
     /// A file without a name in the folder `dir`: it goes when it is closed.
@@ -71,10 +74,10 @@ impl Disk {
     /// As `open(2)` with `O_TMPFILE`; file systems without it get a named file that is unlinked.
     pub fn anonymous(&self, dir: &Path) -> io::Result<DiskFile> {
         use rustix::fs::{Mode, OFlags};
-        self.point("create")?;
+        self.point_at("create", dir)?;
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(fd) => self.wrap(|| Ok(File::from(fd)), |_| None),
+            Ok(fd) => self.wrap(dir, || Ok(File::from(fd)), |_| None),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
                 let path = dir.join(format!("anonymous.{}", crate::names::unique()));
                 let file = self.create_new(&path)?;
@@ -98,6 +101,7 @@ impl Disk {
 
     fn wrap(
         &self,
+        path: &Path,
         open: impl FnOnce() -> io::Result<File>,
         id: impl FnOnce(&mut Log) -> Option<usize>,
     ) -> io::Result<DiskFile> {
@@ -109,11 +113,18 @@ impl Disk {
             file,
             disk: self.clone(),
             id,
+            path: self.faults.is_some().then(|| path.into()),
         })
     }
 }
 
 impl DiskFile {
+    #[inline]
+    fn point(&self, name: &'static str) -> io::Result<()> {
+        let struck = self.disk.strike(name, self.path.as_deref());
+        struck.map_err(|strike| strike.error)
+    }
+
     /// Length in bytes.
     ///
     /// # Errors
@@ -136,7 +147,7 @@ impl DiskFile {
     /// # Errors
     /// As `futimens(2)`.
     pub fn set_modified(&self, unix: i64) -> io::Result<()> {
-        self.disk.point("set_modified")?;
+        self.point("set_modified")?;
         let distance = Duration::from_secs(unix.unsigned_abs());
         let time = if unix < 0 {
             UNIX_EPOCH.checked_sub(distance)
@@ -154,7 +165,7 @@ impl DiskFile {
     /// # Errors
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_data(&self) -> io::Result<()> {
-        self.disk.point("sync_data")?;
+        self.point("sync_data")?;
         if self
             .disk
             .sync_recorded("sync_data", SyncOf::Data(self.id))?
@@ -169,7 +180,7 @@ impl DiskFile {
     /// # Errors
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_all(&self) -> io::Result<()> {
-        self.disk.point("sync_all")?;
+        self.point("sync_all")?;
         if self.disk.sync_recorded("sync_all", SyncOf::File(self.id))? {
             return Ok(());
         }
@@ -181,7 +192,7 @@ impl DiskFile {
     /// # Errors
     /// As `ftruncate(2)`.
     pub fn set_len(&self, size: u64) -> io::Result<()> {
-        self.disk.point("truncate")?;
+        self.point("truncate")?;
         self.disk.recorded(
             || self.file.set_len(size),
             |log, ()| log.cut_to(self.id, size),
@@ -193,7 +204,7 @@ impl DiskFile {
     /// # Errors
     /// As `pread(2)`.
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.point("read")?;
+        self.point("read")?;
         loop {
             match self.file.read_at(bytes, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -207,7 +218,7 @@ impl DiskFile {
     /// # Errors
     /// As `pread(2)`.
     pub fn read_begin(&self, most: usize) -> io::Result<Vec<u8>> {
-        self.disk.point("read")?;
+        self.point("read")?;
         let mut bytes = Vec::with_capacity(most);
         loop {
             match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(&mut bytes), 0) {
@@ -223,7 +234,7 @@ impl DiskFile {
     /// # Errors
     /// As `pread(2)`; [`io::ErrorKind::UnexpectedEof`] when the file is shorter.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.point("read")?;
+        self.point("read")?;
         self.file.read_exact_at(bytes, offset)
     }
 
@@ -245,7 +256,7 @@ impl DiskFile {
     /// # Errors
     /// As `copy_file_range(2)`; [`io::ErrorKind::UnexpectedEof`] when `from` is shorter.
     pub fn copy_range(&mut self, from: &DiskFile, offset: u64, size: u64) -> io::Result<()> {
-        self.disk.point("copy")?;
+        self.point("copy")?;
         if self.id.is_some() {
             return self.copy_by_hand(from, offset, size);
         }
@@ -324,7 +335,7 @@ impl DiskFile {
 
     /// Meets a fault before writing `bytes`; a kill may leave half of them.
     fn strike_write(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<()> {
-        let Err(strike) = self.disk.strike("write") else {
+        let Err(strike) = self.disk.strike("write", self.path.as_deref()) else {
             return Ok(());
         };
         if strike.died {
@@ -340,7 +351,7 @@ impl DiskFile {
 
 impl Read for DiskFile {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.disk.point("read")?;
+        self.point("read")?;
         self.file.read(bytes)
     }
 }

@@ -20,7 +20,7 @@ pub use look::Times;
 pub use names::{Entry, EntryKind, FileSystem, Lock};
 pub use power::{PowerLoss, Sync};
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use crate::faults::{Strike, When};
 
@@ -90,14 +90,20 @@ impl Disk {
     /// Only the injected fault.
     #[inline]
     pub fn point(&self, name: &'static str) -> io::Result<()> {
-        self.strike(name).map_err(|strike| strike.error)
+        self.strike(name, None).map_err(|strike| strike.error)
+    }
+
+    /// As [`Disk::point`], of a call that is about the file or folder `path`.
+    #[inline]
+    fn point_at(&self, name: &'static str, path: &Path) -> io::Result<()> {
+        self.strike(name, Some(path)).map_err(|strike| strike.error)
     }
 
     #[inline]
-    fn strike(&self, name: &'static str) -> Result<(), Strike> {
+    fn strike(&self, name: &'static str, path: Option<&Path>) -> Result<(), Strike> {
         match &self.faults {
             None => Ok(()),
-            Some(faults) => faults.strike(name),
+            Some(faults) => faults.strike(name, path),
         }
     }
 }

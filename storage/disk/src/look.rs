@@ -28,7 +28,7 @@ impl Disk {
     /// # Errors
     /// As `opendir(3)` and `readdir(3)`; what was seen until then was there.
     pub fn each_name(&self, path: &Path, mut see: impl FnMut(&[u8], EntryKind)) -> io::Result<()> {
-        self.point("read_dir")?;
+        self.point_at("read_dir", path)?;
         let dir = File::open(path)?;
         for entry in Dir::read_from(&dir)? {
             let entry = entry?;
@@ -60,7 +60,7 @@ impl Disk {
     /// # Errors
     /// As `stat(2)`.
     pub fn times(&self, path: &Path) -> io::Result<Option<Times>> {
-        self.point("stat")?;
+        self.point_at("stat", path)?;
         let found = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             found => found?,

@@ -49,7 +49,7 @@ impl FileSystem {
     /// As `syncfs(2)`: what was written since the last one may be lost.
     pub fn sync(&self) -> io::Result<()> {
         let disk = &self.disk;
-        disk.point("sync_file_system")?;
+        disk.point_at("sync_file_system", &self.path)?;
         if disk.sync_recorded("sync_file_system", SyncOf::All(&self.path))? {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Disk {
     /// # Errors
     /// As `mkdir(2)`.
     pub fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.point("create_dir")?;
+        self.point_at("create_dir", path)?;
         self.recorded(
             || DirBuilder::new().mode(0o700).create(path),
             |log, ()| log.made_dir(path),
@@ -129,7 +129,7 @@ impl Disk {
     /// # Errors
     /// As `open(2)` and `fsync(2)`.
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.point("sync_dir")?;
+        self.point_at("sync_dir", path)?;
         if self.sync_recorded("sync_dir", SyncOf::Dir(path))? {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl Disk {
     /// # Errors
     /// As `open(2)`.
     pub fn file_system(&self, path: &Path) -> io::Result<FileSystem> {
-        self.point("open")?;
+        self.point_at("open", path)?;
         Ok(FileSystem {
             folder: File::open(path)?,
             path: path.to_owned(),
@@ -154,7 +154,7 @@ impl Disk {
     /// # Errors
     /// As `open(2)` and `syncfs(2)`.
     pub fn sync_file_system(&self, path: &Path) -> io::Result<()> {
-        self.point("sync_file_system")?;
+        self.point_at("sync_file_system", path)?;
         if self.sync_recorded("sync_file_system", SyncOf::All(path))? {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl Disk {
     /// # Errors
     /// As `rename(2)`.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.point("rename")?;
+        self.point_at("rename", to)?;
         self.recorded(|| fs::rename(from, to), |log, ()| log.renamed(from, to))
     }
 
@@ -176,7 +176,7 @@ impl Disk {
     /// As `renameat2(2)`, [`io::ErrorKind::AlreadyExists`] among them.
     pub fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
-        self.point("rename")?;
+        self.point_at("rename", to)?;
         let rename = || match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // The file system does not know the flag.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -195,7 +195,7 @@ impl Disk {
     /// # Errors
     /// As `link(2)`.
     pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.point("link")?;
+        self.point_at("link", to)?;
         self.recorded(|| fs::hard_link(from, to), |log, ()| log.linked(from, to))
     }
 
@@ -204,7 +204,7 @@ impl Disk {
     /// # Errors
     /// As `symlink(2)`.
     pub fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
-        self.point("symlink")?;
+        self.point_at("symlink", path)?;
         self.recorded(
             || std::os::unix::fs::symlink(target, path),
             |log, ()| log.made_link(target, path),
@@ -216,7 +216,7 @@ impl Disk {
     /// # Errors
     /// As `readlink(2)`.
     pub fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
-        self.point("read_link")?;
+        self.point_at("read_link", path)?;
         match fs::read_link(path) {
             Ok(target) => Ok(Some(target)),
             Err(error)
@@ -236,7 +236,7 @@ impl Disk {
     /// # Errors
     /// As `unlink(2)`.
     pub fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.point("unlink")?;
+        self.point_at("unlink", path)?;
         self.recorded(|| fs::remove_file(path), |log, ()| log.removed(path))
     }
 
@@ -257,7 +257,7 @@ impl Disk {
     /// # Errors
     /// As `rmdir(2)`.
     pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.point("remove_dir")?;
+        self.point_at("remove_dir", path)?;
         self.recorded(|| fs::remove_dir(path), |log, ()| log.removed(path))
     }
 
@@ -266,7 +266,7 @@ impl Disk {
     /// # Errors
     /// As `rmdir(2)` and `unlink(2)`.
     pub fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.point("remove_dir_all")?;
+        self.point_at("remove_dir_all", path)?;
         self.recorded(|| fs::remove_dir_all(path), |log, ()| log.removed_all(path))
     }
 
@@ -275,7 +275,7 @@ impl Disk {
     /// # Errors
     /// As `opendir(3)` and `readdir(3)`.
     pub fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        self.point("read_dir")?;
+        self.point_at("read_dir", path)?;
         fs::read_dir(path)?
             .map(|entry| {
                 let entry = entry?;
@@ -302,7 +302,7 @@ impl Disk {
     /// # Errors
     /// As `stat(2)`.
     pub fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        self.point("stat")?;
+        self.point_at("stat", path)?;
         match fs::metadata(path) {
             Ok(found) => Ok(found.is_dir()),
             Err(error)
@@ -322,7 +322,7 @@ impl Disk {
     /// # Errors
     /// As `lstat(2)`.
     pub fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
-        self.point("stat")?;
+        self.point_at("stat", path)?;
         match fs::symlink_metadata(path) {
             Ok(found) if found.is_dir() => Ok(Some(EntryKind::Dir)),
             Ok(found) if found.is_file() => Ok(Some(EntryKind::File)),
@@ -345,7 +345,7 @@ impl Disk {
     /// # Errors
     /// As `stat(2)`.
     pub fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
-        self.point("stat")?;
+        self.point_at("stat", path)?;
         let found = fs::metadata(path)?;
         Ok((found.dev(), found.ino()))
     }
@@ -387,7 +387,7 @@ impl Disk {
     /// # Errors
     /// As `open(2)` and `flock(2)`.
     pub fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
-        self.point("lock")?;
+        self.point_at("lock", path)?;
         let mut options = fs::OpenOptions::new();
         options.create(true).truncate(false).write(true);
         let file = self.recorded(

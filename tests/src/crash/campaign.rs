@@ -15,11 +15,12 @@ use super::{
     client::{note, transcript},
     ground::{ForgetfulGround, Ground},
     ledger::{Doubt, FLAGS_SYNCED_WITHIN, Ledger},
+    tally::{Phase, Tally},
     text::vacation,
     traced::TracedGround,
     work::{ALICE, BOB, CAROL, End, FILING, Places, Work},
 };
-use crate::{Facteur, FaultCounts, FaultPoint, Loss, Random, Setup, Strike, activate_script};
+use crate::{Facteur, FaultPoint, Loss, Random, Setup, Strike, activate_script};
 
 /// What crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,15 @@ pub enum Crash {
 impl Crash {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Process, Self::Machine, Self::MachineByChance];
+
+    /// What the tool's option calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Machine => "machine",
+            Self::MachineByChance => "chance",
+        }
+    }
 }
 
 /// After so many crashes it starts afresh: mailboxes grow.
@@ -51,13 +61,8 @@ pub struct Campaign {
     steps: usize,
     kinds: Vec<Crash>,
     in_a_row: usize,
-    /// How often each point is met in one run without a crash, and while the server starts.
-    met: [FaultCounts; 2],
-    /// How often each point was aimed at.
-    tried: BTreeMap<FaultPoint, usize>,
-    struck: BTreeMap<FaultPoint, BTreeMap<Crash, usize>>,
+    tally: Tally,
     not_struck: usize,
-    while_starting: usize,
     /// Promises given so far.
     answered: u64,
     /// What the time went into.
@@ -97,11 +102,8 @@ impl Campaign {
             steps,
             kinds: vec![Crash::Process],
             in_a_row: 0,
-            met: [FaultCounts::new(), FaultCounts::new()],
-            tried: BTreeMap::new(),
-            struck: BTreeMap::new(),
+            tally: Tally::default(),
             not_struck: 0,
-            while_starting: 0,
             answered: 0,
             spent: BTreeMap::new(),
         };
@@ -123,21 +125,23 @@ impl Campaign {
         self.ground.rehearse(self.facteur.pid());
         let done = self.work();
         assert!(done, "the server died by itself: {}", self.facteur.log());
-        self.met[0] = self.ground.counts();
+        self.tally.meet(Phase::Run, &self.ground.counts());
         self.facteur.kill();
         self.ground.rehearse(0);
         self.facteur.restart();
-        self.met[1] = self.ground.counts();
+        self.tally.meet(Phase::Start, &self.ground.counts());
         check(&self.facteur, &mut self.ledger, None);
     }
 
     fn work(&mut self) -> bool {
         let ledger = Mutex::new(std::mem::take(&mut self.ledger));
+        let data = self.facteur.data();
         let work = Work {
             ledger: &ledger,
             places: Places::of(&self.facteur),
             seed: self.random.next_number(),
             end: End::Steps(self.steps),
+            data: &data,
         };
         let before = work.ledger().answered;
         let done = work.run();
@@ -146,9 +150,9 @@ impl Campaign {
         done
     }
 
-    /// The points that were met without a crash.
+    /// The points that are met in a run, and how often at most.
     pub fn points(&self) -> impl Iterator<Item = (FaultPoint, usize)> {
-        self.met[0].iter().map(|(point, count)| (*point, *count))
+        self.tally.points(Phase::Run)
     }
 
     /// Crashes once, at the point that was aimed at least, and checks every promise.
@@ -156,21 +160,9 @@ impl Campaign {
     /// # Panics
     /// When one was broken.
     pub fn crash(&mut self) {
-        let done: usize = self.tried.values().sum();
-        let crash = self.kinds[done % self.kinds.len()];
-        let tried = |point: &FaultPoint| self.tried.get(point).copied().unwrap_or(0);
-        let least = self.met[0].keys().map(tried).min().unwrap_or(0);
-        let candidates: Vec<_> = self
-            .points()
-            .filter(|(point, _)| tried(point) == least)
-            .collect();
-        let (point, count) = *self.random.pick(&candidates);
-        let struck = self.struck.get(&point).map_or(0, |by| by.values().sum());
-        *self.tried.entry(point).or_insert(0) += 1;
-        // What was aimed at in vain is tried earlier: not every run gets so far.
-        let early = count >> least.saturating_sub(struck).min(16);
-        let nth = 1 + self.random.below(early.max(1));
-        self.crash_at(crash, Strike { point, nth });
+        let aimed = self.tally.aim(Phase::Run, &self.kinds, &mut self.random);
+        let (crash, strike) = aimed.expect("a run meets points");
+        self.crash_at(crash, strike);
     }
 
     /// Crashes at a certain call of the run to come, or at its end when it is not met.
@@ -178,6 +170,17 @@ impl Campaign {
     /// # Panics
     /// When a promise was broken.
     pub fn crash_at(&mut self, crash: Crash, strike: Strike) {
+        let done = catch_unwind(AssertUnwindSafe(|| self.crash_and_check(crash, strike)));
+        if let Err(broken) = done {
+            note(format!("== the server's log\n{}", self.facteur.log()));
+            if let Some(file) = std::env::var_os("FACTEUR_CRASH_TRANSCRIPT") {
+                let _ = std::fs::write(file, transcript());
+            }
+            resume_unwind(broken);
+        }
+    }
+
+    fn crash_and_check(&mut self, crash: Crash, strike: Strike) {
         if self.in_a_row >= CRASHES_IN_A_ROW {
             self.start_afresh();
         }
@@ -196,13 +199,15 @@ impl Campaign {
         let done = self.work();
         let begun = self.spend("work", begun);
         let struck = self.ground.struck(!done);
+        self.tally.meet(Phase::Run, &self.ground.met());
         let alive = done || struck.is_some();
         assert!(alive, "the server died by itself: {}", self.facteur.log());
         self.ground.freeze();
-        let lost = (crash != Crash::Process).then(Instant::now);
+        let died = Instant::now();
+        let mut power_lost = crash != Crash::Process;
         if let Some(point) = struck {
             self.facteur.wait();
-            self.count(point, crash);
+            self.tally.strike(Phase::Run, point, crash);
         } else {
             self.facteur.kill();
             self.not_struck += 1;
@@ -211,12 +216,15 @@ impl Campaign {
         note(format!("== struck: {struck:?}"));
         self.lose(crash);
         let begun = self.spend("loss", begun);
-        if self.random.below(4) == 0 {
-            self.crash_while_starting(crash);
+        if self.tally.start_is_due(&self.kinds) {
+            power_lost |= self.crash_while_starting();
         }
         let begun = self.spend("start2", begun);
         self.facteur.restart();
+        self.tally.meet(Phase::Start, &self.ground.met());
         let begun = self.spend("start", begun);
+        // Nothing was synced since it died first.
+        let lost = power_lost.then_some(died);
         let (facteur, ledger) = (&self.facteur, &mut self.ledger);
         let checked = catch_unwind(AssertUnwindSafe(|| check(facteur, ledger, lost)));
         self.spend("check", begun);
@@ -246,11 +254,6 @@ impl Campaign {
         Instant::now()
     }
 
-    fn count(&mut self, point: FaultPoint, crash: Crash) {
-        let by = self.struck.entry(point).or_default();
-        *by.entry(crash).or_insert(0) += 1;
-    }
-
     fn lose(&mut self, crash: Crash) {
         self.ground.lose(match crash {
             Crash::Process => Loss::Nothing,
@@ -261,21 +264,17 @@ impl Campaign {
         });
     }
 
-    /// Once more before it is up again.
-    fn crash_while_starting(&mut self, crash: Crash) {
-        let points: Vec<_> = self.met[1]
-            .iter()
-            .map(|(point, count)| (*point, *count))
-            .collect();
-        if points.is_empty() {
-            return;
+    /// Once more before it is up again; whether the power was lost.
+    fn crash_while_starting(&mut self) -> bool {
+        let aimed = self.tally.aim(Phase::Start, &self.kinds, &mut self.random);
+        let Some((crash, strike)) = aimed else {
+            return false;
+        };
+        if !self.ground.strike_next(strike) {
+            return false;
         }
-        let (point, count) = *self.random.pick(&points);
-        let nth = 1 + self.random.below(count);
-        if !self.ground.strike_next(Strike { point, nth }) {
-            return;
-        }
-        let what = format!("and again while starting, at call {nth} of {point}");
+        let (nth, point) = (strike.nth, strike.point);
+        let what = format!("and again while starting, at call {nth} of {point}, {crash:?}");
         note(format!("== {what}"));
         let _told = Told(what);
         let ground = RefCell::new(&mut self.ground);
@@ -287,12 +286,13 @@ impl Campaign {
                 "it does not start: {}",
                 self.facteur.log()
             );
-            self.while_starting += 1;
-            self.count(point, crash);
+            self.tally.strike(Phase::Start, point, crash);
         }
+        self.tally.meet(Phase::Start, &self.ground.met());
         self.ground.freeze();
         self.facteur.kill();
         self.lose(crash);
+        crash != Crash::Process
     }
 
     /// From here on these syncs are not done, whatever they say; a promise must be broken soon.
@@ -300,65 +300,43 @@ impl Campaign {
         self.ground.leave_out(syncs);
     }
 
-    /// System calls that were never struck, on whatever file.
-    pub fn missed_calls(&self) -> Vec<&'static str> {
-        let struck = |call| self.struck.keys().any(|point| point.call == call);
-        let mut calls: Vec<_> = self.points().map(|(point, _)| point.call).collect();
-        calls.dedup();
-        calls.retain(|call| !struck(*call));
-        calls
+    /// System calls that were met and never struck, on whatever file.
+    pub fn missed_calls(&self) -> Vec<String> {
+        self.tally.missed_calls()
     }
 
-    /// Points that were never struck.
-    pub fn missed(&self) -> Vec<FaultPoint> {
-        let points = self.points().map(|(point, _)| point);
-        points
-            .filter(|point| !self.struck.contains_key(point))
-            .collect()
+    /// Points that were met and never struck, in a run or while the server started.
+    pub fn missed(&self) -> Vec<String> {
+        self.tally.missed()
+    }
+
+    /// The same for each kind of crash.
+    pub fn missed_by_kind(&self) -> Vec<String> {
+        self.tally.missed_by_kind(&self.kinds)
+    }
+
+    /// How often it crashed at a point.
+    pub fn crashes(&self) -> usize {
+        self.tally.sum()
     }
 }
 
 /// How often each point was struck.
 impl fmt::Display for Campaign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.tally)?;
         writeln!(
             formatter,
-            "{:<36} {:>6} {:>8} {:>8} {:>8}",
-            "point", "in run", "process", "machine", "chance"
-        )?;
-        let mut points: Vec<FaultPoint> = self.met[0]
-            .keys()
-            .chain(self.struck.keys())
-            .copied()
-            .collect();
-        points.sort_unstable();
-        points.dedup();
-        let mut sums = [0; 3];
-        for point in points {
-            let met = self.met[0].get(&point).copied().unwrap_or(0);
-            write!(formatter, "{:<36} {met:>6}", point.to_string())?;
-            for (crash, sum) in Crash::ALL.iter().zip(&mut sums) {
-                let count = self.struck.get(&point).and_then(|by| by.get(crash));
-                let count = count.copied().unwrap_or(0);
-                *sum += count;
-                write!(formatter, " {count:>8}")?;
-            }
-            writeln!(formatter)?;
-        }
-        writeln!(
-            formatter,
-            "{:<43} {:>8} {:>8} {:>8}",
-            "sum", sums[0], sums[1], sums[2]
-        )?;
-        writeln!(formatter, "{:.1?}", self.spent)?;
-        write!(
-            formatter,
-            "{} crashes, {} of them while starting; {} more at a run's end; {} promises answered and kept",
-            sums.iter().sum::<usize>(),
-            self.while_starting,
+            "{} crashes; {} more at a run's end; {} promises answered and kept",
+            self.crashes(),
             self.not_struck,
             self.answered,
-        )
+        )?;
+        write!(formatter, "time went into")?;
+        for (what, time) in &self.spent {
+            write!(formatter, " {what}: {:.1} s", time.as_secs_f64())?;
+        }
+        Ok(())
     }
 }
 
@@ -369,9 +347,6 @@ impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.0);
-            if let Some(file) = std::env::var_os("FACTEUR_CRASH_TRANSCRIPT") {
-                let _ = std::fs::write(file, transcript());
-            }
         }
     }
 }

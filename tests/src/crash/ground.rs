@@ -10,6 +10,11 @@ pub(crate) trait Ground {
     fn rehearse(&mut self, pid: u32);
     /// How often each point was met since.
     fn counts(&mut self) -> FaultCounts;
+    /// How often each point was met since the last strike was set or the disk mounted, if that is
+    /// known without a rehearsal.
+    fn met(&self) -> FaultCounts {
+        FaultCounts::new()
+    }
     /// Kills process `pid` when `strike` is met from here on.
     fn strike(&mut self, strike: Strike, pid: u32);
     /// As [`Ground::strike`], of a process that is about to start; `false` when it cannot be done.
@@ -54,6 +59,10 @@ impl Ground for ForgetfulGround {
     }
 
     fn counts(&mut self) -> FaultCounts {
+        self.disk.counts()
+    }
+
+    fn met(&self) -> FaultCounts {
         self.disk.counts()
     }
 

@@ -92,7 +92,7 @@ pub(crate) struct Message {
     pub(crate) size: usize,
     pub(crate) places: Doubt<Placement>,
     pub(crate) flags: BTreeMap<String, FlagHistory>,
-    /// INTERNALDATE, when it was given.
+    /// INTERNALDATE, as it was given or first seen.
     pub(crate) date: Option<String>,
 }
 
@@ -103,6 +103,10 @@ pub(crate) struct Seen {
     /// The highest UIDNEXT.
     pub(crate) next: u32,
     pub(crate) modseq: u64,
+    /// Flags by UID and MODSEQ.
+    pub(crate) states: BTreeMap<(u32, u64), Flags>,
+    /// UIDNEXT and HIGHESTMODSEQ when all of it was listed last.
+    pub(crate) viewed: (u32, u64),
 }
 
 /// One account.

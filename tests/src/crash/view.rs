@@ -2,7 +2,7 @@
 
 use super::{
     client::Client,
-    ledger::{Account, Flags},
+    ledger::{Account, Flags, Seen},
 };
 
 /// A message in a folder.
@@ -92,7 +92,47 @@ pub(crate) fn first_number(line: &str, name: &str) -> Option<u64> {
     rest.get(..end)?.parse().ok()
 }
 
+impl Seen {
+    /// A MODSEQ of a message stands for one state of it, for ever; and whatever comes later has a
+    /// larger one than all that was there.
+    ///
+    /// # Panics
+    /// When it does not.
+    fn note_state(&mut self, folder: &str, found: &Found) {
+        let what = format!("{folder}: UID {} with MODSEQ {}", found.uid, found.modseq);
+        let before = self
+            .states
+            .insert((found.uid, found.modseq), found.flags.clone());
+        assert!(
+            before.as_ref().is_none_or(|before| *before == found.flags),
+            "{what} had the flags {before:?} and has {:?}",
+            found.flags
+        );
+        let (next, modseq) = self.viewed;
+        assert!(
+            found.uid < next || found.modseq > modseq,
+            "{what} came when UIDNEXT was {next} and HIGHESTMODSEQ {modseq}"
+        );
+    }
+}
+
 impl Account {
+    /// The date that a message was first seen with stays, wherever it goes.
+    ///
+    /// # Panics
+    /// When it does not.
+    fn note_date(&mut self, folder: &str, found: &Found) {
+        if let Some(message) = self.messages.get_mut(&found.id) {
+            let date = message.date.get_or_insert_with(|| found.date.clone());
+            assert!(
+                date.trim() == found.date.trim(),
+                "{folder}: {} of {date} has the date {}",
+                found.id,
+                found.date
+            );
+        }
+    }
+
     /// Remembers what a client has seen of a folder.
     ///
     /// # Panics
@@ -100,11 +140,16 @@ impl Account {
     pub(crate) fn note(&mut self, folder: &str, view: &View) {
         for found in &view.messages {
             self.see(folder, view.validity, found.uid, &found.id);
+            self.note_date(folder, found);
         }
         let seen = self
             .seen
             .entry((folder.to_owned(), view.validity))
             .or_default();
+        for found in &view.messages {
+            seen.note_state(folder, found);
+        }
+        seen.viewed = (view.next, view.modseq);
         assert!(
             view.next >= seen.next,
             "{folder}: UIDNEXT {} (UIDVALIDITY {}) after {} was seen",

@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -52,6 +53,8 @@ pub(crate) struct Work<'a> {
     pub(crate) places: Places,
     pub(crate) seed: u64,
     pub(crate) end: End<'a>,
+    /// The server's data folder, for the operator.
+    pub(crate) data: &'a Path,
 }
 
 /// When a client has done enough.
@@ -181,8 +184,9 @@ impl Work<'_> {
         Some(())
     }
 
-    /// Bob's scripts, which differ in nothing that matters.
+    /// Bob's scripts, which differ in nothing that matters; and now and then the operator.
     fn write_scripts(&self) -> Option<()> {
+        let mut random = self.random(5);
         let mut client = Client::connect(self.places.managesieve)?;
         client.sieve_ok()?;
         let secret = base64(format!("\0{BOB}\0pw").as_bytes());
@@ -197,6 +201,9 @@ impl Work<'_> {
             client.sieve(&put)?;
             client.sieve(&format!("SETACTIVE \"{name}\""))?;
             self.answered().account(BOB).script.as_mut()?.answered();
+            if random.below(4) == 0 {
+                self.operate(self.data, &mut random)?;
+            }
         }
         Some(())
     }

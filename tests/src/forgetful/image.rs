@@ -264,7 +264,8 @@ impl Image {
     fn rename_boot(&mut self) {
         for node in self.nodes.values_mut().filter(|node| node.name == "run") {
             if let Content::File { bytes, .. } = &mut node.content {
-                bytes.iter_mut().take(8).for_each(|digit| *digit = b'x');
+                let name = bytes.iter_mut().take_while(|byte| **byte != b' ');
+                name.for_each(|digit| *digit = b'x');
             }
         }
     }

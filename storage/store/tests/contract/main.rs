@@ -19,6 +19,7 @@ mod crash;
 mod folder;
 mod headers;
 mod maintenance;
+mod points;
 mod power;
 mod quota;
 mod race;

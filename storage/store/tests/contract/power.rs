@@ -75,7 +75,8 @@ impl Recorded {
 /// The machine that loses its power boots again, under another name.
 fn another_boot(run: &Path) {
     if let Ok(mut text) = fs::read(run) {
-        text.iter_mut().take(8).for_each(|digit| *digit = b'x');
+        let name = text.iter_mut().take_while(|byte| **byte != b' ');
+        name.for_each(|digit| *digit = b'x');
         fs::write(run, text).unwrap();
     }
 }

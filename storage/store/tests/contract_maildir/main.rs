@@ -21,6 +21,8 @@ mod crash;
 #[path = "../contract/folder.rs"]
 mod folder;
 mod outside;
+#[path = "../contract/points.rs"]
+mod points;
 #[path = "../contract/quota.rs"]
 mod quota;
 #[path = "../contract/rebuild.rs"]
