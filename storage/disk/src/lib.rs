@@ -11,6 +11,7 @@ mod faults;
 mod file;
 mod look;
 mod names;
+mod notify;
 mod power;
 mod space;
 
@@ -18,6 +19,7 @@ pub use faults::Faults;
 pub use file::DiskFile;
 pub use look::Times;
 pub use names::{Entry, EntryKind, FileSystem, Lock};
+pub use notify::{Happened, Notify, WatchId};
 pub use power::{PowerLoss, Sync};
 
 use std::{io, path::Path, sync::Arc};

@@ -177,7 +177,7 @@ impl Account {
                 let snapshot = Snapshot::new(chunks, keywords, uid_next, modseq);
                 let view = View::new(&folder.core, snapshot);
                 if folder.core.maildir().is_some() {
-                    self.shared.watch.add(&self.owner, &view);
+                    self.shared.watch.add(&self.shared.disk, &self.owner, &view);
                 }
                 view
             }

@@ -216,7 +216,7 @@ impl Mailbox {
     }
 
     /// Takes in what other programs did to the mailbox, where the format lets them: sessions that have
-    /// it open see it. It is done without being asked for about once a second.
+    /// it open see it. It is done without being asked for soon after they did it, too.
     ///
     /// # Errors
     /// When the folder cannot be looked through.

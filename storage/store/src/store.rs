@@ -93,7 +93,7 @@ impl Store {
         let shared = start::open(disk, options)?;
         if checkpoints.background {
             checkpoint::start(&shared, checkpoints)?;
-            shared.watch.start(&shared)?;
+            shared.watch.start(&shared);
         }
         Ok(Self { shared })
     }

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -84,6 +84,8 @@ pub(crate) struct View {
     snapshot: ArcSwap<Snapshot>,
     watchers: Mutex<Vec<(u64, Wake)>>,
     next_watcher: AtomicU64,
+    /// How changes of other programs are noticed, in a Maildir.
+    watched: OnceLock<Arc<maildir::Watched>>,
 }
 
 impl fmt::Debug for View {
@@ -101,9 +103,19 @@ impl View {
             snapshot: ArcSwap::from_pointee(snapshot),
             watchers: Mutex::default(),
             next_watcher: AtomicU64::new(0),
+            watched: OnceLock::new(),
         });
         core.set_view(&view);
         view
+    }
+
+    pub(crate) fn watched(&self) -> Option<&Arc<maildir::Watched>> {
+        self.watched.get()
+    }
+
+    pub(crate) fn set_watched(&self, watched: Arc<maildir::Watched>) {
+        // A view gets one when it is made.
+        let _ = self.watched.set(watched);
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {

@@ -24,21 +24,43 @@ use crate::{
     pending::{Pending, Show},
     record::{Change, FlagRun, MailboxId},
     shared::Shared,
-    view::{Core, Wakes},
+    view::{Core, View, Wakes},
 };
 
 impl super::Folder {
     /// Whether the folder must be looked through; without a lock on the account, and without reading
     /// the folder.
-    fn may_have_changed(&self, disk: &Disk, dir: &Path, is_open: bool) -> Result<bool, StoreError> {
+    fn may_have_changed(
+        &self,
+        disk: &Disk,
+        dir: &Path,
+        (owner, view): (&Owner, Option<&View>),
+    ) -> Result<bool, StoreError> {
+        let mut told = None;
+        if let Some(watched) = view.and_then(|view| view.watched()) {
+            told = watched.told.says_all();
+            watched.listen()?;
+            watched.told.judge(|events| {
+                // Whoever gives files their names notes it before this lock is free.
+                let state = owner.lock()?;
+                self.lock().judge(events);
+                drop(state);
+                Ok::<_, StoreError>(())
+            })?;
+        }
         let stamps = {
             let inner = self.lock();
             match inner.stamps {
-                Some(stamps) if inner.files.is_some() || !is_open => stamps,
+                Some(stamps) if inner.files.is_some() || view.is_none() => stamps,
                 _ => return Ok(true),
             }
         };
-        Ok(stamps.are_old(disk, dir, SystemTime::now())?)
+        match told {
+            Some(true) => Ok(false),
+            // What happened right after the last look may not show in the times.
+            Some(false) if !stamps.are_settled() => Ok(true),
+            _ => Ok(stamps.are_old(disk, dir, SystemTime::now())?),
+        }
     }
 }
 
@@ -54,7 +76,8 @@ impl Owner {
             return Ok(());
         };
         let dir = self.layout.folder(&core.name());
-        if !maildir.may_have_changed(&shared.disk, &dir, core.view().is_some())? {
+        let view = core.view();
+        if !maildir.may_have_changed(&shared.disk, &dir, (self, view.as_deref()))? {
             return Ok(());
         }
         let mut left = None;

@@ -4,9 +4,9 @@
 //! somebody opens the mailbox; a delivery to one that nobody has open adds a line and looks at nothing.
 //! What changes in the list and in the names is written by the checkpoint ([`names`]): a STORE waits
 //! for the journal alone. What other programs do in the folder is noticed by a look at it ([`look`]),
-//! when a session asks and about once a second while one has the mailbox open ([`watch`]), and goes
-//! the way of every change. Journal records name bases; doing them again ([`redo`]) finds the files by
-//! those, whatever flags their names say by then.
+//! when a session asks and, while one has the mailbox open, when the kernel tells of a name there that
+//! is not our own doing ([`watch`]), and goes the way of every change. Journal records name bases;
+//! doing them again ([`redo`]) finds the files by those, whatever flags their names say by then.
 
 mod compare;
 mod found;
@@ -15,6 +15,7 @@ mod merge;
 mod names;
 mod redo;
 mod taken;
+mod told;
 mod watch;
 
 pub(crate) use found::{Found, adopt, find, listed_files};
@@ -38,7 +39,7 @@ use facteur_model::{Flags, Keyword, Uid, UidSet};
 
 pub(crate) use redo::Redo;
 use taken::reconcile;
-pub(crate) use watch::Watch;
+pub(crate) use watch::{Watch, Watched};
 
 use crate::{MessageState, StoreError, shared::Shared};
 

@@ -31,5 +31,6 @@ mod rebuild;
 mod redelivery;
 #[path = "../contract/script.rs"]
 mod script;
+mod watch;
 #[path = "../contract/world.rs"]
 mod world;
