@@ -7,7 +7,7 @@ use facteur_model::{Guid, ModSeq, Uid, UidSet, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    IndexError, MailboxRow, MessageRow, Parts, Transaction, body, expunged,
+    IndexError, MailboxRow, MessageRow, Parts, Transaction, body, empty, expunged,
     packed::{self, Packed},
     rows::{key, uid_in, unsigned},
     schema,
@@ -30,8 +30,14 @@ impl Index {
     /// [`IndexError::Damaged`] when it must be rebuilt.
     pub fn open(disk: &Disk, path: &Path) -> Result<Self, IndexError> {
         disk.point("index open")?;
-        let connection = Connection::open(path)?;
-        schema::prepare(&connection)?;
+        let connection = match schema::connect(disk, path)? {
+            Some(connection) => connection,
+            None => {
+                empty::make(disk, path)?;
+                let made = schema::connect(disk, path)?;
+                made.ok_or_else(|| IndexError::Damaged("it is empty".to_owned()))?
+            }
+        };
         Ok(Self {
             connection,
             disk: disk.clone(),

@@ -8,6 +8,7 @@
 
 mod body;
 mod check;
+mod empty;
 mod error;
 mod expunged;
 mod headers;

@@ -45,7 +45,6 @@ impl Index {
         found
     }
 
-    /// Adds the messages of the runs that begin within these UIDs.
     /// The facts about the account, as far as they can be read.
     pub fn salvage_facts(&self) -> Vec<(String, String)> {
         let mut facts = Vec::new();
@@ -65,6 +64,7 @@ impl Index {
         Ok(())
     }
 
+    /// Adds the messages of the runs that begin within these UIDs.
     fn messages_between(
         &self,
         mailbox: u32,
@@ -90,7 +90,10 @@ impl Index {
         for suffix in ["-wal", "-shm", "-journal"] {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);
-            disk.unlink_if_there(std::path::Path::new(&name))?;
+            let log = std::path::Path::new(&name);
+            if disk.kind(log)?.is_some() {
+                disk.unlink_if_there(log)?;
+            }
         }
         Ok(())
     }

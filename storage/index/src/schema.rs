@@ -1,6 +1,9 @@
 //! The tables.
 
-use rusqlite::{Connection, config::DbConfig};
+use std::path::Path;
+
+use facteur_disk::Disk;
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{IndexError, migrate};
 
@@ -47,8 +50,25 @@ CREATE TABLE header_run (id INTEGER PRIMARY KEY, run BLOB NOT NULL) STRICT;
 /// The pages that a handle holds, in KiB (SQLite's sign for that): the system's cache has the rest.
 const CACHE: i64 = -128;
 
-/// Sets the connection up and makes the tables when there are none.
-pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
+/// Opens the database at `path`; `None` when it is missing or nothing was ever in it.
+pub(crate) fn connect(disk: &Disk, path: &Path) -> Result<Option<Connection>, IndexError> {
+    // One that is missing is not SQLite's to make.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match Connection::open_with_flags(path, flags) {
+        Ok(connection) => connection,
+        Err(error) => {
+            return match disk.kind(path)? {
+                None => Ok(None),
+                Some(_) => Err(error.into()),
+            };
+        }
+    };
+    Ok(prepare(&connection)?.then_some(connection))
+}
+
+/// Sets the connection up and makes the tables when there are none. Says whether it could: not in a
+/// file of no length.
+fn prepare(connection: &Connection) -> Result<bool, IndexError> {
     // Nobody is waited for: who has it open keeps it open.
     connection.busy_timeout(std::time::Duration::ZERO)?;
     // One owner per account: nobody shares the database, so its lock can stay and its shared
@@ -58,13 +78,10 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
     // Handles come and go with the load; the log is checkpointed when it has grown instead.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        // Nothing is in it yet that a sync could save: a torn one is taken for damaged or for new. The
-        // first checkpoint syncs the file, the log and their folder.
-        connection.pragma_update(None, "synchronous", "OFF")?;
-        // Nor needs the change to WAL a file to be taken back from.
-        connection.pragma_update(None, "journal_mode", "MEMORY")?;
+    if version == 0 && pages(connection)? == 0 {
+        return Ok(false);
     }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     match version {
         VERSION => {}
@@ -76,10 +93,13 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), IndexError> {
         newer if newer > VERSION => return Err(IndexError::TooNew(newer)),
         other => return Err(IndexError::Damaged(format!("version is {other}"))),
     }
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", CACHE)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    Ok(())
+    Ok(true)
+}
+
+fn pages(connection: &Connection) -> Result<i64, IndexError> {
+    Ok(connection.pragma_query_value(None, "page_count", |row| row.get(0))?)
 }
 
 /// Does all of `work` and notes the version, or leaves all as it was.

@@ -419,7 +419,7 @@ impl Owner {
         raised.write(&shared.disk, &self.layout, &name)?;
         if held.modseq_ceiling == 1 {
             // The first number ever: the folder itself may not be durable yet.
-            crate::folders::sync_above(
+            crate::folders::sync_names_of(
                 &shared.disk,
                 self.layout.home(),
                 &self.layout.folder(&name),
