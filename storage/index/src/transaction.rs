@@ -275,6 +275,18 @@ impl Transaction<'_> {
         expunged::add(&self.index.connection, mailbox, &gone, modseq)
     }
 
+    /// Notes that what was expunged from a mailbox up to `upto` is not known, or not all of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn forget_expunged(&self, mailbox: u32, upto: ModSeq) -> Result<(), IndexError> {
+        self.run(
+            "UPDATE mailbox SET expunged_floor = max(expunged_floor, ?2) WHERE id = ?1",
+            params![mailbox, signed(upto.value())],
+        )?;
+        Ok(())
+    }
+
     /// Takes messages back that nobody ever saw: nothing remembers them.
     ///
     /// # Errors

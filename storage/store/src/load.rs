@@ -112,6 +112,10 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         index.transaction(|t| t.set_fact(SESSION, "clean"))?;
     }
     start.note(shared, &mut index, &mut state)?;
+    let unsure = |name: &MailboxName| {
+        left == Left::Elsewhere || new.contains(name) || adopted.contains_key(name)
+    };
+    forget_expunged(&mut index, &state, unsure)?;
     make_auto_folders(shared, &layout, &mut index, &mut state)?;
     forget_deliveries(&mut index)?;
     for folder in state.folders.values_mut() {
@@ -194,6 +198,27 @@ impl Start {
         })?;
         Ok(())
     }
+}
+
+/// What was expunged from these mailboxes before is not known, or not all: who asks is told so.
+fn forget_expunged(
+    index: &mut Index,
+    state: &State,
+    unsure: impl Fn(&MailboxName) -> bool,
+) -> Result<(), StoreError> {
+    let used = |folder: &Folder| folder.row.highest_modseq > ModSeq::new(1);
+    let mut unsure = state
+        .folders
+        .iter()
+        .filter(|(name, folder)| used(folder) && unsure(name))
+        .map(|(_, folder)| &folder.row)
+        .peekable();
+    if unsure.peek().is_none() {
+        return Ok(());
+    }
+    Ok(index.transaction(|transaction| {
+        unsure.try_for_each(|row| transaction.forget_expunged(row.id, row.highest_modseq))
+    })?)
 }
 
 /// Deliveries are remembered so long, in seconds: longer than anything waits in a queue.

@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use facteur_model::{AccountId, AccountSpec, Flag, FlagOperation, Flags};
+use facteur_disk::Disk;
+use facteur_index::Index;
+use facteur_model::{
+    AccountId, AccountSpec, Flag, FlagOperation, Flags, MailFormat, ModSeq, UidSet,
+};
 use facteur_store::{FlagChange, StoreError};
 
 use crate::world::{World, listed, name, text, uids};
@@ -62,6 +66,52 @@ fn a_lost_index_is_rebuilt_and_uids_stay() {
         .unwrap();
     assert_eq!(before.uid_validity, after.uid_validity);
     assert!(after.highest_modseq > before.highest_modseq);
+}
+
+/// What the index at rest says was expunged from INBOX after `since`.
+fn vanished(world: &World, since: ModSeq) -> Option<UidSet> {
+    let path = world.home("bob").join("index.db");
+    let index = Index::open(&Disk::real(), &path).unwrap();
+    let guid = inbox_guid(world);
+    let rows = index.mailboxes().unwrap();
+    let inbox = rows.iter().find(|row| row.guid.to_string() == guid);
+    index.vanished(inbox.unwrap().id, since).unwrap()
+}
+
+fn inbox_guid(world: &World) -> String {
+    let mails = world.mails("bob", "INBOX");
+    let folder = match crate::FORMAT {
+        MailFormat::Sdbox => mails.parent().unwrap().join("uidvalidity"),
+        MailFormat::Maildir => mails.join("uidvalidity"),
+    };
+    let text = fs::read_to_string(folder).unwrap();
+    let guid = text.lines().find_map(|line| line.strip_prefix("guid "));
+    guid.unwrap().to_owned()
+}
+
+#[test]
+fn what_was_expunged_before_the_index_was_lost_is_said_to_be_unknown() {
+    let world = World::new();
+    fill(&world);
+    let status = || {
+        let store = world.open();
+        let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+        store.close().unwrap();
+        status
+    };
+    let before = status().highest_modseq;
+    assert_eq!(vanished(&world, ModSeq::new(1)), Some(uids(&[3])));
+    remove_index(&world, "bob");
+    let after = status().highest_modseq;
+    assert_eq!(vanished(&world, before), None);
+    assert_eq!(vanished(&world, after), Some(UidSet::new()));
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.expunge(&uids(&[1]), true).unwrap();
+    drop(inbox);
+    store.close().unwrap();
+    assert_eq!(vanished(&world, after), Some(uids(&[1])));
+    assert_eq!(vanished(&world, before), None);
 }
 
 #[test]
