@@ -9,6 +9,7 @@
 )]
 
 mod adoption;
+mod compressed;
 mod doveadm;
 mod export;
 mod maildir;
