@@ -122,7 +122,7 @@ relayhost = "[svrmail.formatux.lan]"
 [auth]
 plaintext_auth_on_loopback = true
 [storage]
-mail_location = "sdbox:/var/mail/vmail/%d/%n"
+mail_location = "maildir:/var/mail/vmail/%d/%n"
 "#;
 
 #[test]

@@ -79,7 +79,10 @@ fn config_check_names_line_and_key_of_all_that_is_wrong() {
     let file = facteur.folder().join("wrong.toml");
     let wrong = [
         ("[storage]", ""),
-        ("mail_location = \"maildir:/var/mail/%d/%n\"", "use sdbox"),
+        (
+            "mail_location = \"mbox:/var/mail/%d/%n\"",
+            "use sdbox or maildir",
+        ),
         ("[auth]", ""),
         ("default_pass_scheme = \"ROT13\"", "unknown password scheme"),
         ("[queue]", ""),

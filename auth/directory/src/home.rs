@@ -120,11 +120,6 @@ impl HomeTemplate {
             format: self.format,
         })
     }
-
-    /// The format in which mail lies, unless the directory says otherwise of an account.
-    pub fn format(&self) -> MailFormat {
-        self.format
-    }
 }
 
 /// `maildir:/path:OPTION=…`, taken apart.

@@ -31,8 +31,10 @@ choice! {
 section! {
     /// Where mail lies, and how it is kept.
     Storage {
-        /// Format and place of a user's mail: `sdbox:/path`. `%u` is the user's
-        /// address, `%n` its local part, `%d` its domain. Empty is `sdbox:` below `data_directory`.
+        /// Format and place of a user's mail: `sdbox:/path` or `maildir:/path`. `%u` is the user's
+        /// address, `%n` its local part, `%d` its domain, `~` the home that the directory gives. Empty
+        /// is `sdbox:` below `data_directory`. Into a Maildir other programs may put mail, and change
+        /// and remove it there.
         mail_location: String = String::new(),
         /// What is synced before it is acknowledged. A change takes effect at the next start, as with the
         /// four keys below.

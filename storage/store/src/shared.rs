@@ -121,11 +121,6 @@ impl Shared {
     pub(crate) fn owner(self: &Arc<Self>, spec: &AccountSpec) -> Result<Arc<Owner>, StoreError> {
         let now = self.started.elapsed().as_secs();
         self.refuse_closed(&spec.id)?;
-        if self.options.refuse_maildir && spec.format == facteur_model::MailFormat::Maildir {
-            return Err(StoreError::Cannot(
-                "Maildir is not supported yet: use sdbox",
-            ));
-        }
         let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.as_ref().filter(|owner| !owner.is_broken()) {

@@ -29,9 +29,6 @@ pub struct Options {
     pub checkpoints: Checkpoints,
     /// Accounts that nobody uses.
     pub cache: AccountCache,
-    /// Accounts that are to be kept as Maildir are refused: what a power loss leaves of one is not
-    /// proven yet.
-    pub refuse_maildir: bool,
     /// What is synced.
     pub fsync: Fsync,
     /// When a journal that failed may be tried again. A test brings its own.

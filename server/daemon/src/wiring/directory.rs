@@ -13,8 +13,6 @@ use facteur_directory::{
     PasswdFileOptions, Queries, Sql, SqlOptions,
 };
 
-use facteur_model::MailFormat;
-
 use super::{Paths, key::Key};
 
 /// What the configuration says of the directory, checked.
@@ -140,15 +138,8 @@ pub(crate) fn home(config: &Config) -> anyhow::Result<HomeTemplate> {
     } else {
         mail_location.clone()
     };
-    let home = HomeTemplate::parse(&template)
-        .with_context(|| Key::new("storage.mail_location").with(&template))?;
-    if home.format() == MailFormat::Maildir {
-        return Err(anyhow::anyhow!(
-            "mail format \"maildir\" is not supported yet; use sdbox"
-        ))
-        .with_context(|| Key::new("storage.mail_location").with(&template));
-    }
-    Ok(home)
+    HomeTemplate::parse(&template)
+        .with_context(|| Key::new("storage.mail_location").with(&template))
 }
 
 fn queries(section: &QuerySection) -> Queries {

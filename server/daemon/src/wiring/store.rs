@@ -54,7 +54,6 @@ fn durability(config: &Config) -> Options {
             size: account_cache_size.0,
             idle: account_idle_time.0,
         },
-        refuse_maildir: true,
         fsync: match mail_fsync {
             MailFsync::Always => Fsync::Always,
             MailFsync::Optimized => Fsync::Optimized,
