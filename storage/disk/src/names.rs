@@ -78,6 +78,18 @@ pub(crate) fn unique() -> String {
     )
 }
 
+/// What a process leaves that is killed while it removes a folder: nothing is promised of the order.
+fn remove_half(path: &Path) {
+    let Ok(entries) = fs::read_dir(path) else {
+        return;
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths.iter().take(paths.len().div_ceil(2)) {
+        let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+    }
+}
+
 impl Disk {
     /// A path in `dir` for a file under construction. Dovecot removes stale files of this form.
     pub fn temporary_path(dir: &Path) -> PathBuf {
@@ -261,12 +273,17 @@ impl Disk {
         self.recorded(|| fs::remove_dir(path), |log, ()| log.removed(path))
     }
 
-    /// Removes a folder and all that is in it.
+    /// Removes a folder and all that is in it. One that is killed may leave half of it.
     ///
     /// # Errors
     /// As `rmdir(2)` and `unlink(2)`.
     pub fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.point_at("remove_dir_all", path)?;
+        if let Err(strike) = self.strike("remove_dir_all", Some(path)) {
+            if strike.died {
+                remove_half(path);
+            }
+            return Err(strike.error);
+        }
         self.recorded(|| fs::remove_dir_all(path), |log, ()| log.removed_all(path))
     }
 

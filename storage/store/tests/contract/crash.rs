@@ -348,7 +348,8 @@ impl Run {
     }
 }
 
-fn append(world: &World, who: &str, mailbox: &str, token: &str) -> Append {
+/// A message that begins with its token, into a mailbox that is made if need be.
+pub(crate) fn append(world: &World, who: &str, mailbox: &str, token: &str) -> Append {
     let mut append = world.append(who, mailbox);
     append.prefix = format!("T: {token}\r\n").into();
     append.create = true;

@@ -18,6 +18,7 @@ mod compressed;
 mod crash;
 mod folder;
 mod headers;
+mod leftover;
 mod maintenance;
 mod points;
 mod power;

@@ -20,6 +20,8 @@ mod change;
 mod crash;
 #[path = "../contract/folder.rs"]
 mod folder;
+#[path = "../contract/leftover.rs"]
+mod leftover;
 mod outside;
 #[path = "../contract/points.rs"]
 mod points;

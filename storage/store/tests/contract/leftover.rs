@@ -1,0 +1,243 @@
+//! What an earlier process left in the journal when not all of it can be done again: a record that is
+//! damaged, a home that is not there, a folder that has another name now.
+
+use std::{fs, io, path::PathBuf, process::Command};
+
+use facteur_disk::Disk;
+use facteur_model::{Flag, FlagOperation, Flags, MailFormat};
+use facteur_store::{FlagChange, Store};
+
+use crate::{
+    crash::append,
+    world::{World, batch, listed, name, text, uids},
+};
+
+/// Delivers a message that begins with its token.
+fn deliver(world: &World, store: &Store, who: &str, token: &str) {
+    store
+        .commit(batch([append(world, who, "INBOX", token)]))
+        .unwrap();
+}
+
+/// What a mailbox has: UID and token.
+fn tokens(world: &World, store: &Store, who: &str, mailbox: &str) -> Vec<(u32, String)> {
+    let mailbox = world.mailbox(store, who, mailbox);
+    let token = |uid| {
+        let text = String::from_utf8(text(&mailbox, uid)).unwrap();
+        assert!(text.ends_with("\r\n\r\nbody\r\n"), "{text}");
+        let first = text.lines().next().unwrap();
+        first.trim_start_matches("T: ").to_owned()
+    };
+    let all = listed(&mailbox);
+    all.into_iter().map(|uid| (uid, token(uid))).collect()
+}
+
+fn owned(list: &[(u32, &str)]) -> Vec<(u32, String)> {
+    let list = list.iter();
+    list.map(|(uid, token)| (*uid, (*token).to_owned()))
+        .collect()
+}
+
+/// Ends a store as a kill does: nothing it would do at its end is done.
+fn kill(store: Store, faults: &facteur_disk::Faults) {
+    for call in ["create", "rename", "write", "unlink", "index begin"] {
+        faults.break_point(call, io::ErrorKind::Other);
+    }
+    drop(store);
+}
+
+/// Changes one byte of the journal, in the middle of what `needle` names there.
+fn damage_journal(world: &World, needle: &str) {
+    let mut changed = 0;
+    for entry in fs::read_dir(world.dir.path().join("state/journal")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let found = bytes
+            .windows(needle.len())
+            .position(|window| window == needle.as_bytes());
+        if let Some(at) = found {
+            bytes[at + needle.len() / 2] ^= 0x20;
+            fs::write(&path, bytes).unwrap();
+            changed += 1;
+        }
+    }
+    assert_eq!(changed, 1, "{needle} is in one segment");
+}
+
+/// How often the store has found its journal damaged.
+fn damages(world: &World) -> u64 {
+    let text = fs::read_to_string(world.dir.path().join("state/run")).unwrap();
+    text.split_ascii_whitespace()
+        .nth(3)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_record_damaged_in_the_journals_middle_is_told_and_passed_over_and_all_after_it_is_kept() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    deliver(&world, &store, "bob", "before");
+    store.checkpoint().unwrap();
+    for token in ["one", "damaged", "two"] {
+        deliver(&world, &store, "bob", token);
+    }
+    deliver(&world, &store, "carol", "other");
+    let flagged = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::EMPTY.with(Flag::Flagged),
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.store(&uids(&[1]), &flagged).unwrap();
+    drop(inbox);
+    // Carried to the disk with it.
+    deliver(&world, &store, "bob", "three");
+    kill(store, &faults);
+    // The machine had none of it in its place.
+    for file in world.files("bob", "INBOX").into_iter().skip(1) {
+        fs::remove_file(file).unwrap();
+    }
+    damage_journal(&world, "T: damaged\r\n");
+
+    let store = world.open();
+    assert_eq!(damages(&world), 1);
+    let expected = owned(&[(1, "before"), (2, "one"), (4, "two"), (5, "three")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), expected);
+    assert_eq!(
+        tokens(&world, &store, "carol", "INBOX"),
+        owned(&[(1, "other")])
+    );
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let first = inbox.snapshot();
+    assert!(first.iter().next().unwrap().flags.contains(Flag::Flagged));
+    // The UID of what was lost is not given again.
+    deliver(&world, &store, "bob", "next");
+    let last = listed(&world.mailbox(&store, "bob", "INBOX")).pop();
+    assert!(last > Some(5), "{last:?}");
+}
+
+#[test]
+fn a_home_that_is_missing_at_a_start_keeps_its_changes_in_the_journal_until_it_is_back() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    deliver(&world, &store, "bob", "before");
+    deliver(&world, &store, "carol", "before");
+    store.checkpoint().unwrap();
+    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
+    // What is on the disk that goes away.
+    copy_dir(&home, &elsewhere);
+    for token in ["one", "two"] {
+        deliver(&world, &store, "bob", token);
+        deliver(&world, &store, "carol", token);
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.expunge(&uids(&[1]), true).unwrap();
+    drop(inbox);
+    kill(store, &faults);
+    fs::remove_dir_all(&home).unwrap();
+
+    // Twice, with checkpoints that must not cut what is his, and changes of others in between.
+    for (start, token) in ["three", "four"].into_iter().enumerate() {
+        let store = world.open();
+        assert!(store.account(&world.spec("bob")).is_err());
+        let refused = store.commit(batch([append(&world, "bob", "INBOX", "refused")]));
+        assert!(refused.is_err(), "{refused:?}");
+        assert!(!home.exists(), "nothing is made in place of it");
+        deliver(&world, &store, "carol", token);
+        store.checkpoint().unwrap();
+        if start == 0 {
+            let _ = store.close();
+        }
+    }
+
+    fs::rename(&elsewhere, &home).unwrap();
+    let store = world.open();
+    let kept = owned(&[(2, "one"), (3, "two")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+    deliver(&world, &store, "bob", "next");
+    let kept = owned(&[(2, "one"), (3, "two"), (4, "next")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+    let others = ["before", "one", "two", "three", "four"];
+    let others: Vec<_> = (1..).zip(others).collect();
+    assert_eq!(tokens(&world, &store, "carol", "INBOX"), owned(&others));
+    store.checkpoint().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = world.open();
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+}
+
+#[test]
+fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    deliver(&world, &store, "bob", "before");
+    store.checkpoint().unwrap();
+    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
+    copy_dir(&home, &elsewhere);
+    deliver(&world, &store, "bob", "one");
+    kill(store, &faults);
+    fs::remove_dir_all(&home).unwrap();
+
+    let store = world.open();
+    assert!(store.account(&world.spec("bob")).is_err());
+    fs::rename(&elsewhere, &home).unwrap();
+    let kept = owned(&[(1, "before"), (2, "one")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+}
+
+/// A copy with times and links.
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    let done = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_checkpoint() {
+    for restart in [false, true] {
+        let world = World::new();
+        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+        let store = world.open_on(disk).unwrap();
+        let account = world.account(&store, "bob");
+        account.create(&name("Made")).unwrap();
+        for token in ["gone", "kept", "moved"] {
+            let append = append(&world, "bob", "Made", token);
+            store.commit(batch([append])).unwrap();
+        }
+        let made = account.open(&name("Made")).unwrap();
+        made.expunge(&uids(&[1]), true).unwrap();
+        made.move_to(&uids(&[3]), &name("INBOX")).unwrap();
+        drop(made);
+        account.rename(&name("Made"), &name("Other/Place")).unwrap();
+        // Another one takes its name, with a message of the same UID that must stay.
+        account.create(&name("Made")).unwrap();
+        let fresh = append(&world, "bob", "Made", "fresh");
+        store.commit(batch([fresh])).unwrap();
+        drop(account);
+        let files = |mailbox: &str| -> Vec<PathBuf> { world.files("bob", mailbox) };
+        assert_eq!(files("Other/Place").len(), 3, "nothing is removed before");
+        let store = if restart {
+            kill(store, &faults);
+            world.open()
+        } else {
+            store
+        };
+        store.checkpoint().unwrap();
+        assert_eq!(files("Other/Place").len(), 1);
+        assert_eq!(files("Made").len(), 1);
+        let held = |mailbox: &str| tokens(&world, &store, "bob", mailbox);
+        assert_eq!(held("Other/Place"), owned(&[(2, "kept")]));
+        assert_eq!(held("Made"), owned(&[(1, "fresh")]));
+        assert_eq!(held("INBOX"), owned(&[(1, "moved")]));
+        if crate::FORMAT == MailFormat::Sdbox {
+            let names: Vec<_> = files("Other/Place");
+            assert!(names[0].ends_with("u.2"), "{names:?}");
+        }
+    }
+}
