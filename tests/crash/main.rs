@@ -51,7 +51,7 @@ fn arguments() -> Arguments {
         all: false,
         stop: false,
         seed: 1,
-        steps: 24,
+        steps: 12,
         traced: false,
         each_sync: false,
         kinds: Vec::new(),

@@ -19,6 +19,10 @@ pub(crate) trait Ground {
     fn strike(&mut self, strike: Strike, pid: u32);
     /// As [`Ground::strike`], of a process that is about to start; `false` when it cannot be done.
     fn strike_next(&mut self, strike: Strike) -> bool;
+    /// Whether the strike has been met, or it cannot be told before the server is stopped.
+    fn has_struck(&self) -> bool {
+        true
+    }
     /// Where it was struck. `dead` when the server is known to have gone.
     fn struck(&mut self, dead: bool) -> Option<FaultPoint>;
     /// From here on nothing changes any more.
@@ -75,6 +79,10 @@ impl Ground for ForgetfulGround {
         self.armed = Some(strike);
         self.disk.strike_whoever_calls(strike);
         true
+    }
+
+    fn has_struck(&self) -> bool {
+        self.disk.has_struck()
     }
 
     fn struck(&mut self, _dead: bool) -> Option<FaultPoint> {
