@@ -14,7 +14,7 @@ mod write;
 use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use facteur_journal::Ticket;
-use facteur_model::{AccountId, Guid, InternalDate};
+use facteur_model::{AccountId, Guid, InternalDate, MailboxName};
 use facteur_spool::{Logged, SpoolError, Staged};
 
 pub(crate) use self::place::next_uid;
@@ -232,35 +232,18 @@ impl<'a> Work<'a> {
         spooled: Vec<SpoolRecord>,
         bodies: &Bodies<'_>,
     ) -> Result<Ticket, StoreError> {
-        let now = InternalDate::from(SystemTime::now()).unix();
         let mut record = Record {
             bodies: bodies.lengths(),
             spool: spooled,
             ..Record::default()
         };
+        let mut changes = self.changes(batch, written, steps);
         for (id, account) in &self.accounts {
-            let appends = batch.appends.iter().zip(&mut *written).zip(steps);
-            let appends = appends.filter(|((append, _), _)| append.account.id == **id);
-            let mut changes = account.keyword_changes();
-            for ((append, written), step) in appends {
-                if let Step::New { mailbox, state, .. } = step {
-                    changes.push(Change::Add(Box::new(
-                        written.added(append, *mailbox, state, now),
-                    )));
-                }
-            }
-            changes.extend(account.rows.values().map(Change::numbers));
-            for entry in batch.memory.iter().filter(|e| e.account.id == **id) {
-                changes.push(Change::Remember {
-                    key: entry.key,
-                    expires_at: entry.expires_at,
-                });
-            }
             record.accounts.push(AccountRecord {
                 account: id.as_str().to_owned(),
                 home: account.owner.layout.home().to_owned(),
                 format: account.owner.layout.format(),
-                changes,
+                changes: changes.remove(id).unwrap_or_default(),
             });
         }
         for (id, change) in &batch.updates {
@@ -274,6 +257,42 @@ impl<'a> Work<'a> {
         Ok(ticket)
     }
 
+    /// What each account's index is to know, in one look at the batch: it may have many of both.
+    fn changes<'b>(
+        &self,
+        batch: &'b Batch,
+        written: &mut [Written],
+        steps: &[Step],
+    ) -> BTreeMap<&'b AccountId, Vec<Change>>
+    where
+        'a: 'b,
+    {
+        let now = InternalDate::from(SystemTime::now()).unix();
+        let accounts = self.accounts.iter();
+        let mut changes: BTreeMap<&AccountId, Vec<Change>> = accounts
+            .map(|(id, account)| (*id, account.keyword_changes()))
+            .collect();
+        for ((append, written), step) in batch.appends.iter().zip(written).zip(steps) {
+            if let Step::New { mailbox, state, .. } = step {
+                let added = written.added(append, *mailbox, state, now);
+                let changes = changes.entry(&append.account.id).or_default();
+                changes.push(Change::Add(Box::new(added)));
+            }
+        }
+        for (id, account) in &self.accounts {
+            let changes = changes.entry(id).or_default();
+            changes.extend(account.rows.values().map(Change::numbers));
+        }
+        for entry in &batch.memory {
+            let changes = changes.entry(&entry.account.id).or_default();
+            changes.push(Change::Remember {
+                key: entry.key,
+                expires_at: entry.expires_at,
+            });
+        }
+        changes
+    }
+
     /// From here on the batch is done or fails with its record.
     fn wait_for(
         &mut self,
@@ -283,9 +302,58 @@ impl<'a> Work<'a> {
         record: Record,
         ticket: Ticket,
     ) -> Result<(), StoreError> {
+        let mut shows = self.shows()?;
+        let mut files: BTreeMap<&AccountId, Vec<NewName>> = BTreeMap::new();
+        for ((append, written), step) in batch.appends.iter().zip(written).zip(steps) {
+            let Step::New { state, .. } = step else {
+                continue;
+            };
+            let id = &append.account.id;
+            let (Some(account), Some(shows)) = (self.accounts.get(id), shows.get_mut(id)) else {
+                continue;
+            };
+            let Some(show) = shows.get_mut(&append.mailbox) else {
+                continue;
+            };
+            show.added.push(*state);
+            if let Some(temporary) = written.path.take() {
+                let path = account.owner.name_new(
+                    self.shared,
+                    (&show.core, &mut show.named),
+                    state,
+                    (&written.base, None),
+                    &append.keywords,
+                );
+                files.entry(id).or_default().push(match written.is_large {
+                    false => NewName::new(temporary, path),
+                    true => {
+                        let tmp = account.owner.layout.tmp(&append.mailbox);
+                        NewName::of_large(temporary, path, tmp)
+                    }
+                });
+            }
+        }
         for ((id, account), record) in self.accounts.iter_mut().zip(record.accounts) {
-            let mut files = Vec::new();
-            let mut shows = Vec::with_capacity(account.rows.len());
+            account.state.pending.push_back(Pending {
+                ticket,
+                files: files.remove(id).unwrap_or_default(),
+                unlinks: Vec::new(),
+                shows: shows
+                    .remove(*id)
+                    .unwrap_or_default()
+                    .into_values()
+                    .collect(),
+                rows: record.changes,
+            });
+        }
+        Ok(())
+    }
+
+    /// What becomes of each mailbox that gets something; its numbers are taken.
+    fn shows(&mut self) -> Result<Shows<'a>, StoreError> {
+        let mut all = Shows::new();
+        for (id, account) in &mut self.accounts {
+            let mut shows = BTreeMap::new();
             for (name, row) in &account.rows {
                 let keywords = account.keywords.get(name).cloned();
                 let folder = account.state.folder_mut(name)?;
@@ -293,52 +361,20 @@ impl<'a> Work<'a> {
                 if keywords.is_some() {
                     folder.keywords.clone_from(&keywords);
                 }
-                shows.push(Show {
+                let show = Show {
                     keywords,
                     ..Show::new(&folder.core, *row)
-                });
-            }
-            let names = account.rows.keys();
-            let mut shows: BTreeMap<_, _> = names.zip(shows).collect();
-            for ((append, written), step) in batch.appends.iter().zip(&mut *written).zip(steps) {
-                if append.account.id != **id {
-                    continue;
-                }
-                let Step::New { state, .. } = step else {
-                    continue;
                 };
-                let Some(show) = shows.get_mut(&append.mailbox) else {
-                    continue;
-                };
-                show.added.push(*state);
-                if let Some(temporary) = written.path.take() {
-                    let path = account.owner.name_new(
-                        self.shared,
-                        (&show.core, &mut show.named),
-                        state,
-                        (&written.base, None),
-                        &append.keywords,
-                    );
-                    files.push(match written.is_large {
-                        false => NewName::new(temporary, path),
-                        true => {
-                            let tmp = account.owner.layout.tmp(&append.mailbox);
-                            NewName::of_large(temporary, path, tmp)
-                        }
-                    });
-                }
+                shows.insert(name.clone(), show);
             }
-            account.state.pending.push_back(Pending {
-                ticket,
-                files,
-                unlinks: Vec::new(),
-                shows: shows.into_values().collect(),
-                rows: record.changes,
-            });
+            all.insert(id, shows);
         }
-        Ok(())
+        Ok(all)
     }
 }
+
+/// What becomes of mailboxes, by account.
+type Shows<'a> = BTreeMap<&'a AccountId, BTreeMap<MailboxName, Show>>;
 
 impl Written {
     /// What the journal and the index keep of a message.

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use facteur_disk::Disk;
 use facteur_model::{Flag, Flags, Guid, Keyword, QuotaLimits, Usage};
 use facteur_store::{Batch, Body, MemoryEntry, QuotaCheck, StoreError};
 
@@ -292,6 +293,57 @@ fn deliveries_at_once_all_arrive_once() {
         assert_eq!(
             world.account(&store, who).usage().unwrap().messages,
             u64::from(count)
+        );
+    }
+}
+
+#[test]
+fn a_batch_for_many_gives_each_what_is_its_own() {
+    let world = World::in_memory();
+    let store = world.open_on(Disk::real().without_syncs()).unwrap();
+    let names: Vec<String> = (0..120).map(|at| format!("user{at}")).collect();
+    let mut appends = Vec::new();
+    // What each gets does not stand together.
+    for mailbox in ["INBOX", "Spam", "INBOX"] {
+        for (at, who) in names.iter().enumerate() {
+            let mut append = world.append(who, mailbox);
+            append.create = true;
+            append.prefix = format!("T: {at}\r\n").into();
+            append.keywords = vec![Keyword::parse(&format!("k{at}")).unwrap()];
+            appends.push(append);
+        }
+    }
+    let key = |at: usize| [u8::try_from(at).unwrap(); 32];
+    let memory = names.iter().enumerate().map(|(at, who)| MemoryEntry {
+        account: world.spec(who),
+        key: key(at),
+        expires_at: 2_000_000_000,
+    });
+    let committed = store
+        .commit(Batch {
+            appends,
+            memory: memory.collect(),
+            ..Batch::default()
+        })
+        .unwrap();
+    assert_eq!(uid_of(&committed, 239), 1);
+    assert_eq!(uid_of(&committed, 240), 2);
+    for (at, who) in names.iter().enumerate() {
+        for (mailbox, count) in [("INBOX", 2), ("Spam", 1)] {
+            let mailbox = world.mailbox(&store, who, mailbox);
+            assert_eq!(listed(&mailbox), (1..=count).collect::<Vec<_>>());
+            assert!(text(&mailbox, count).starts_with(format!("T: {at}\r\n").as_bytes()));
+            let snapshot = mailbox.snapshot();
+            let state = snapshot.by_sequence(count).unwrap();
+            let keywords = snapshot.keywords(state.keywords);
+            assert_eq!(keywords[0].as_str(), format!("k{at}"));
+        }
+        let account = world.account(&store, who);
+        assert!(account.remembers(&key(at), 1_900_000_000).unwrap());
+        assert!(
+            !account
+                .remembers(&key((at + 1) % 120), 1_900_000_000)
+                .unwrap()
         );
     }
 }
