@@ -371,15 +371,16 @@ pub(crate) fn next_uid_validity(state: &mut State) -> UidValidity {
 /// Finds each folder's row by its GUID; adds those that are missing, removes those without folder.
 /// Says which were missing.
 fn join_rows(index: &mut Index, state: &mut State) -> Result<BTreeSet<MailboxName>, StoreError> {
-    let mut rows: BTreeMap<Guid, MailboxRow> = index
+    // A start that found a mailbox in a grave may have made it a row under another UIDVALIDITY, and the
+    // machine may have taken the deletion back since: that one goes.
+    let mut rows: BTreeMap<(Guid, UidValidity), MailboxRow> = index
         .mailboxes()?
         .into_iter()
-        .map(|row| (row.guid, row))
+        .map(|row| ((row.guid, row.uid_validity), row))
         .collect();
     for folder in state.folders.values_mut() {
-        if let Some(row) = rows.remove(&folder.identity.guid)
-            && row.uid_validity == folder.identity.uid_validity
-        {
+        let identity = &folder.identity;
+        if let Some(row) = rows.remove(&(identity.guid, identity.uid_validity)) {
             folder.row = row;
         }
     }
