@@ -143,7 +143,9 @@ impl Account {
     /// # Errors
     /// When the account is being reopened.
     pub fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
-        Ok(self.owner.lock()?.folders.contains_key(name))
+        let mut state = self.owner.lock()?;
+        self.owner.notice_folder(&self.shared, &mut state, name)?;
+        Ok(state.folders.contains_key(name))
     }
 
     /// Opens a mailbox for sessions.
@@ -153,6 +155,7 @@ impl Account {
     pub fn open(&self, name: &MailboxName) -> Result<Mailbox, StoreError> {
         let mut wakes = Wakes::default();
         let mut state = self.owner.lock_settled(&self.shared, &mut wakes)?;
+        self.owner.notice_folder(&self.shared, &mut state, name)?;
         let folder = state.folder_mut(name)?;
         let view = match folder.core.view() {
             Some(view) => view,
@@ -192,7 +195,10 @@ impl Account {
     /// # Errors
     /// [`StoreError::NoMailbox`].
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
-        let core = Arc::clone(&self.owner.lock()?.folder(name)?.core);
+        let mut state = self.owner.lock()?;
+        self.owner.notice_folder(&self.shared, &mut state, name)?;
+        let core = Arc::clone(&state.folder(name)?.core);
+        drop(state);
         self.owner.notice(&self.shared, &core)?;
         let state = self.owner.lock()?;
         let row = state.folder(name)?.shown;

@@ -217,12 +217,16 @@ impl Owner {
             return Err(StoreError::MailboxExists(name.clone()));
         }
         self.layout.check(name)?;
-        let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
-        self.layout.make(&shared.disk, name, &identity, true)?;
-        let mut folder = load::new_folder(name, identity, &self.layout);
-        folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
-        folder.shown = folder.row;
-        state.note_made(name, folder);
+        // Another program may have made it just now.
+        self.notice_folder(shared, state, name)?;
+        if !state.folders.contains_key(name) {
+            let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
+            self.layout.make(&shared.disk, name, &identity, true)?;
+            let mut folder = load::new_folder(name, identity, &self.layout);
+            folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
+            folder.shown = folder.row;
+            state.note_made(name, folder);
+        }
         if subscribe && !state.subscriptions.contains(name) {
             self.subscribe(shared, state, name, true)?;
         }
@@ -250,8 +254,9 @@ impl Owner {
     }
 
     /// Every folder, INBOX first.
-    pub(crate) fn list(&self, shared: &Shared) -> Result<Vec<FolderInfo>, StoreError> {
-        let state = self.lock()?;
+    pub(crate) fn list(self: &Arc<Self>, shared: &Shared) -> Result<Vec<FolderInfo>, StoreError> {
+        let mut state = self.lock()?;
+        self.notice_folders(shared, &mut state)?;
         let mailboxes = state.folders.keys().map(|name| (name, true));
         let levels = state.levels.iter().map(|name| (name, false));
         // Every level above another is a folder or a level itself.

@@ -240,23 +240,28 @@ impl Layout {
     /// Refuses a home that holds mail in the other format: nobody would see it.
     pub(crate) fn refuse_other(&self, disk: &Disk) -> Result<(), StoreError> {
         let home = self.home();
-        match self {
+        let (holds, other) = match self {
             Self::Sdbox(_) => {
-                if disk.is_dir(&home.join("cur"))? && disk.is_dir(&home.join("new"))? {
-                    return Err(StoreError::Cannot(
-                        "the mail home is a Maildir, but mail_location says sdbox",
-                    ));
-                }
+                let held = disk.is_dir(&home.join("cur"))? && disk.is_dir(&home.join("new"))?;
+                (held, MailFormat::Maildir)
             }
             Self::Maildir(_) => {
-                if disk.is_dir(&facteur_sdbox::Layout::new(home).root())? {
-                    return Err(StoreError::Cannot(
-                        "the mail home holds sdbox mail (mailboxes/), but mail_location says maildir",
-                    ));
-                }
+                let held = disk.is_dir(&facteur_sdbox::Layout::new(home).root())?;
+                (held, MailFormat::Sdbox)
             }
+        };
+        if !holds {
+            return Ok(());
         }
-        Ok(())
+        // Clients cannot mend it: it is the log that says this.
+        Err(StoreError::Io(io::Error::other(format!(
+            "{} holds {} mail, but mail_location says {}: say {} there, or convert the account with \
+             `facteur account export`",
+            home.display(),
+            other.as_str(),
+            self.format().as_str(),
+            other.as_str()
+        ))))
     }
 }
 

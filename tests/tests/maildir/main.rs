@@ -7,6 +7,7 @@
 )]
 
 mod programs;
+mod verbs;
 
 use std::{
     fs,

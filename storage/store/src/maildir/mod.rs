@@ -11,6 +11,7 @@
 mod compare;
 mod found;
 mod look;
+mod made;
 mod merge;
 mod names;
 mod redo;
