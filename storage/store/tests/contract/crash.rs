@@ -467,6 +467,7 @@ fn order(prepare: impl FnOnce(&Store, &World), work: impl FnOnce(&Store, &World)
             "set_modified",
             "index begin",
             "read_dir",
+            "watch",
         ];
         !quiet.contains(call)
     };
