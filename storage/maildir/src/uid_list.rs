@@ -282,7 +282,16 @@ impl UidList {
         bytes.push(b'\n');
     }
 
-    /// Writes the file of the folder `dir`, durable only with what is synced later.
+    /// Writes the file of the folder `dir`, durably: without it every message would get a new UID.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one stays.
+    pub fn write(&self, disk: &Disk, dir: &Path, guid: Guid) -> io::Result<()> {
+        disk.write_atomically(&Self::path(dir), &self.encode(guid))
+    }
+
+    /// Writes the file of the folder `dir`, durable only with what is synced later: until then all
+    /// that it says must be known from elsewhere.
     ///
     /// # Errors
     /// When it cannot be written; the old one stays.

@@ -44,6 +44,9 @@ pub(super) struct Look<'a> {
     pub(super) going: &'a dyn Fn() -> HashSet<Box<[u8]>>,
     /// Whether a UID of the list that nobody knows can be the message's.
     pub(super) keeps: &'a dyn Fn(Uid) -> bool,
+    /// Whether lines stay whose files are gone: their removal need not be durable yet, and the journal
+    /// finds them by these when it is done again.
+    pub(super) keeps_lines: bool,
 }
 
 impl Inner {
@@ -151,6 +154,7 @@ impl Inner {
                         .changed
                         .extend(translator.merge(message, before, now));
                 }
+                None if !file.is_present() && look.keeps_lines => {}
                 None if !file.is_present() => stale.insert(file.uid()),
                 None if self.ending.contains(file.base()) => {
                     ending.insert(file.base().into());

@@ -131,6 +131,7 @@ impl Owner {
                 messages: &messages,
                 going: &|| bases_going(shared, &dir),
                 keeps: &|uid| u64::from(uid.value()) >= row.uid_next,
+                keeps_lines: false,
             };
             noticed =
                 inner.look_through(disk, &dir, &row, &look, &shared.names, &mut translator)?;

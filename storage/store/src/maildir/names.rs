@@ -306,6 +306,8 @@ fn rewrite(
         other: Vec::new(),
     };
     let mut old = Files::default();
+    // What no list had before is in the journal.
+    let durably = held.as_ref().is_some_and(|held| !held.files.is_empty());
     if let Some(held) = held {
         head.uid_next = head.uid_next.max(held.head.uid_next);
         head.other = held.head.other;
@@ -323,7 +325,10 @@ fn rewrite(
         files,
         is_sound: true,
     };
-    let written = list.write_unsynced(disk, dir, row.guid);
+    let written = match durably {
+        true => list.write(disk, dir, row.guid),
+        false => list.write_unsynced(disk, dir, row.guid),
+    };
     (keep.then_some(list.files), written)
 }
 

@@ -54,7 +54,16 @@ struct Known {
     lines: BTreeMap<Uid, (Vec<u8>, Box<[u8]>)>,
     /// Where the file with a base is, and what it is called.
     at: HashMap<Box<[u8]>, (Place, Vec<u8>)>,
-    changed: bool,
+    lacks: Lacks,
+}
+
+/// What the list lacks.
+#[derive(Debug)]
+enum Lacks {
+    /// Lines that can be appended.
+    Lines(Vec<u8>),
+    /// It must be written anew: there is none, or it is not sound.
+    Everything,
 }
 
 impl Known {
@@ -63,7 +72,10 @@ impl Known {
             |list: &UidList| row.is_none_or(|row| row.uid_validity == list.head.uid_validity);
         let list = UidList::read(disk, dir)?.filter(same);
         let mut known = Self {
-            changed: list.as_ref().is_none_or(|list| !list.is_sound),
+            lacks: match list.as_ref().is_some_and(|list| list.is_sound) {
+                true => Lacks::Lines(Vec::new()),
+                false => Lacks::Everything,
+            },
             head: None,
             lines: BTreeMap::new(),
             at: HashMap::new(),
@@ -101,14 +113,16 @@ impl Known {
     }
 
     fn add_line(&mut self, uid: Uid, guid: Option<&[u8]>, base: &[u8]) {
-        if self
-            .lines
-            .get(&uid)
-            .is_none_or(|(_, known)| **known != *base)
-        {
-            self.lines.insert(uid, (extensions(guid), base.into()));
-            self.changed = true;
+        if matches!(self.lines.get(&uid), Some((_, known)) if **known == *base) {
+            return;
         }
+        let extensions = extensions(guid);
+        let is_last = self.lines.keys().next_back().is_none_or(|last| *last < uid);
+        match &mut self.lacks {
+            Lacks::Lines(lines) if is_last => UidList::push_line(lines, uid, &extensions, base),
+            _ => self.lacks = Lacks::Everything,
+        }
+        self.lines.insert(uid, (extensions, base.into()));
     }
 }
 
@@ -176,13 +190,19 @@ impl Redo {
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         match change {
-            Change::Add(added) => self.add(disk, added, bodies, rewrite, unlinks),
+            Change::Add(added) => {
+                let done = self.add(disk, added, bodies, rewrite, unlinks);
+                self.unless_half_gone(added.mailbox, done)
+            }
             Change::Copy {
                 from,
                 to,
                 pairs,
                 names,
-            } => self.copy(disk, (*from, *to), pairs, names, rewrite),
+            } => {
+                let done = self.copy(disk, (*from, *to), pairs, names, rewrite);
+                self.unless_half_gone(*to, done)
+            }
             Change::Expunge {
                 mailbox,
                 ranges,
@@ -210,6 +230,24 @@ impl Redo {
                 Ok(true)
             }
             Change::Keywords { .. } | Change::Numbers { .. } | Change::Remember { .. } => Ok(true),
+        }
+    }
+
+    /// A deleted mailbox may be gone in part: then what was copied from it is durable.
+    fn unless_half_gone(
+        &self,
+        mailbox: MailboxId,
+        done: Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let folder = self.folders.get(&mailbox.guid);
+        match done {
+            Err(StoreError::Io(error))
+                if error.kind() == io::ErrorKind::NotFound
+                    && folder.is_some_and(|folder| folder.row.is_none()) =>
+            {
+                Ok(true)
+            }
+            done => done,
         }
     }
 
@@ -366,9 +404,7 @@ impl Redo {
             }
             folder.rename(disk, index, mailbox.id)?;
             let (known, dir) = folder.known(disk)?;
-            if known.changed {
-                known.write(disk, dir, &mailbox)?;
-            }
+            known.write_list(disk, dir, &mailbox)?;
         }
         Ok(())
     }
@@ -423,7 +459,19 @@ impl Redone {
 }
 
 impl Known {
-    fn write(&mut self, disk: &Disk, dir: &Path, mailbox: &MailboxRow) -> Result<(), StoreError> {
+    fn write_list(
+        &mut self,
+        disk: &Disk,
+        dir: &Path,
+        mailbox: &MailboxRow,
+    ) -> Result<(), StoreError> {
+        if let Lacks::Lines(lines) = &self.lacks {
+            if !lines.is_empty() {
+                UidList::append(disk, dir, lines)?;
+            }
+            self.lacks = Lacks::Lines(Vec::new());
+            return Ok(());
+        }
         let mut files = Files::default();
         for (uid, (extensions, base)) in &self.lines {
             files.push(*uid, extensions, base);
@@ -439,9 +487,9 @@ impl Known {
             files,
             is_sound: true,
         };
-        list.write_unsynced(disk, dir, mailbox.guid)?;
+        list.write(disk, dir, mailbox.guid)?;
         self.head = Some(list.head);
-        self.changed = false;
+        self.lacks = Lacks::Lines(Vec::new());
         Ok(())
     }
 }

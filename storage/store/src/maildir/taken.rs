@@ -145,6 +145,7 @@ pub(crate) fn reconcile(
         messages: &messages,
         going: &|| going.iter().filter_map(|path| base_of(path)).collect(),
         keeps: &|uid| !expunged.contains(uid),
+        keeps_lines: true,
     };
     let Noticed {
         mut changed,
