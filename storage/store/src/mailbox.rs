@@ -224,6 +224,11 @@ impl Mailbox {
         self.owner.notice(&self.shared, &self.view.core)
     }
 
+    /// Where a message's file is, as far as that is known.
+    pub(crate) fn located(&self, uid: Uid) -> Option<crate::maildir::Located> {
+        self.owner.locate(&self.view.core, uid)
+    }
+
     /// Opens a message's file.
     pub(crate) fn open_file(&self, uid: Uid) -> Opened {
         let (owner, core) = (&self.owner, &self.view.core);

@@ -166,3 +166,75 @@ fn scripts_lie_in_the_home_and_are_no_mailboxes() {
     assert!(listed.with("ieve").next().is_none(), "{listed:?}");
     assert!(flags(&home).is_empty());
 }
+
+/// What clients see of Bob's mailboxes.
+fn seen(facteur: &Facteur) -> Vec<String> {
+    let mut imap = bob(facteur);
+    let mut seen = imap.must("LSUB \"\" *").untagged;
+    for mailbox in ["INBOX", "Lists/&AOk-"] {
+        let examined = imap.must(&format!("EXAMINE {mailbox}"));
+        let numbers = ["UIDVALIDITY", "UIDNEXT"];
+        let numbers = numbers.map(|number| examined.with(number).next().unwrap().to_owned());
+        seen.extend(numbers);
+        let fetched = imap.must("FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])");
+        seen.extend(fetched.untagged.iter().map(|line| {
+            let (flags, rest) = line.split_once(")").unwrap();
+            let mut flags: Vec<&str> = flags.split([' ', '(']).collect();
+            flags.retain(|flag| !flag.is_empty() && *flag != "\\Recent");
+            flags.sort_unstable();
+            flags.join(" ") + rest
+        }));
+    }
+    seen
+}
+
+/// Has the account in another format from now on.
+fn convert(facteur: &mut Facteur, to: &str) {
+    assert!(facteur.stop().success());
+    let home = maildir(facteur);
+    let copy = home.with_file_name("bob.new");
+    let said = facteur.must(
+        &[
+            "account",
+            "export",
+            "--to-dovecot",
+            "--format",
+            to,
+            BOB,
+            &copy.to_string_lossy(),
+        ],
+        "",
+    );
+    assert!(said.contains("4 messages"), "{said}");
+    fs::remove_dir_all(&home).unwrap();
+    fs::rename(copy, home).unwrap();
+    let config = fs::read_to_string(facteur.config()).unwrap();
+    let from = if to == "sdbox" { "maildir" } else { "sdbox" };
+    let config = config.replace(
+        &format!("mail_location = \"{from}:"),
+        &format!("mail_location = \"{to}:"),
+    );
+    fs::write(facteur.config(), config).unwrap();
+    facteur.restart();
+}
+
+#[test]
+fn an_account_goes_from_one_format_to_the_other_and_back() {
+    let mut facteur = start();
+    fill(&facteur);
+    let mut imap = bob(&facteur);
+    imap.must("CREATE Lists/&AOk-");
+    imap.must("SUBSCRIBE Lists/&AOk-");
+    imap.must("SELECT INBOX");
+    imap.must("COPY 1 Lists/&AOk-");
+    drop(imap);
+    let before = seen(&facteur);
+    assert!(
+        before.iter().any(|line| line.contains("$Label1")),
+        "{before:?}"
+    );
+    for format in ["sdbox", "maildir"] {
+        convert(&mut facteur, format);
+        assert_eq!(seen(&facteur), before, "as {format}");
+    }
+}

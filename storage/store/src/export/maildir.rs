@@ -1,10 +1,6 @@
 //! As Maildir++, with Dovecot's `dovecot-uidlist` and `dovecot-keywords`.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Write as _},
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, io, time::SystemTime};
 
 use facteur_maildir::{BaseNames, FileName, KeywordFile, Layout, Letters, Place, UidList};
 use facteur_model::{Guid, MailboxName};
@@ -12,9 +8,6 @@ use facteur_sdbox::MessageFile;
 
 use super::Export;
 use crate::{Mailbox, MessageState, StoreError};
-
-/// Copied at once.
-const CHUNK: usize = 64 * 1024;
 
 /// Writes these mailboxes.
 pub(super) fn write(export: &mut Export<'_>, names: &[MailboxName]) -> Result<(), StoreError> {
@@ -81,15 +74,7 @@ fn message(
     let file_name = String::from_utf8_lossy(&file_name).into_owned();
     let path = Place::Cur.of(&to.folder(name)).join(file_name);
     let mut file = export.disk.create_new(&path)?;
-    let mut chunk = vec![0; CHUNK];
-    let mut at = 0;
-    while at < size {
-        let len = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
-        let part = chunk.get_mut(..len).unwrap_or_default();
-        reader.read_exact_at(part, at)?;
-        file.write_all(part)?;
-        at += len as u64;
-    }
+    export.write_text(&reader, &mut file)?;
     file.set_modified(state.internal_date.unix())?;
     Ok(Some((base, guid)))
 }

@@ -9,17 +9,19 @@ mod maildir;
 mod sdbox;
 
 use std::{
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use facteur_disk::{Disk, DiskFile, EntryKind};
 use facteur_format::{Identity, Places, Subscriptions};
 use facteur_model::{AccountSpec, MailFormat, MailboxName};
-use facteur_sdbox::Layout;
 use serde::Serialize;
 
-use crate::{Account, Mailbox, Store, StoreError};
+use crate::{Account, Mailbox, MessageReader, Store, StoreError, format::Layout};
+
+/// Copied at once.
+const CHUNK: usize = 64 * 1024;
 
 /// In which format a copy is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +77,18 @@ impl Store {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Exported, StoreError> {
         let disk = self.disk();
-        if spec.format == MailFormat::Maildir {
-            return Err(StoreError::Cannot(
-                "the account is a Maildir, which Dovecot opens as it stands: copy its folder",
-            ));
+        match (spec.format, format) {
+            (MailFormat::Maildir, ExportFormat::Maildir) => {
+                return Err(StoreError::Cannot(
+                    "the account is a Maildir, which Dovecot opens as it stands: copy its folder",
+                ));
+            }
+            (MailFormat::Maildir, ExportFormat::LinkedSdbox) => {
+                return Err(StoreError::Cannot(
+                    "a Maildir's files are others than sdbox's: they cannot be linked",
+                ));
+            }
+            _ => {}
         }
         if !disk.is_dir(&spec.home)? {
             return Err(StoreError::Cannot(
@@ -90,7 +100,7 @@ impl Store {
         let mut export = Export {
             disk,
             account: &account,
-            from: Layout::new(&spec.home),
+            from: Layout::of(spec),
             to,
             done: 0,
             total: 0,
@@ -153,10 +163,27 @@ impl Export<'_> {
     /// Opens a mailbox, and says who it is.
     fn open(&mut self, name: &MailboxName) -> Result<(Mailbox, Identity), StoreError> {
         let mailbox = self.account.open(name)?;
-        let identity = Identity::read(self.disk, &self.from, name)?
+        let identity = self
+            .from
+            .identify(self.disk, name)?
             .ok_or_else(|| StoreError::NoMailbox(name.clone()))?;
         self.exported.mailboxes += 1;
         Ok((mailbox, identity))
+    }
+
+    /// Writes a message's text into `file`.
+    fn write_text(&self, reader: &MessageReader, file: &mut DiskFile) -> Result<(), StoreError> {
+        let size = reader.size();
+        let mut chunk = vec![0; CHUNK];
+        let mut at = 0;
+        while at < size {
+            let len = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let part = chunk.get_mut(..len).unwrap_or_default();
+            reader.read_exact_at(part, at)?;
+            file.write_all(part)?;
+            at += len as u64;
+        }
+        Ok(())
     }
 
     /// One message more is done.

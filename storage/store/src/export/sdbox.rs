@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, io, path::Path, time::SystemTime};
 
+use facteur_disk::Disk;
 use facteur_dovecot::{MailboxImage, MessageImage};
-use facteur_model::{InternalDate, MailboxName};
-use facteur_sdbox::Layout;
+use facteur_model::{InternalDate, MailFormat, MailboxName};
+use facteur_sdbox::{Layout, Metadata, NewMessage, Source};
 
 use super::Export;
-use crate::{KeywordSetId, Mailbox, Snapshot, StoreError};
+use crate::{KeywordSetId, Mailbox, MessageState, Snapshot, StoreError};
 
 /// Writes these mailboxes, with message files that are the account's own if `link`.
 pub(super) fn write(
@@ -31,7 +32,12 @@ pub(super) fn write(
         let from = export.from.mails(name);
         for state in snapshot.iter() {
             let file = Layout::file_name(state.uid);
-            if !place(export, &from.join(&file), &mails.join(&file), link)? {
+            let to = mails.join(&file);
+            let placed = match export.from.format() {
+                MailFormat::Sdbox => place(export, &from.join(&file), &to, link)?,
+                MailFormat::Maildir => write_anew(export, &mailbox, state, &to)?,
+            };
+            if !placed {
                 continue;
             }
             image.messages.push(MessageImage {
@@ -101,6 +107,39 @@ fn place(export: &mut Export<'_>, from: &Path, to: &Path, link: bool) -> Result<
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Writes a message's file from another format's; says whether that was there.
+fn write_anew(
+    export: &Export<'_>,
+    mailbox: &Mailbox,
+    state: &MessageState,
+    to: &Path,
+) -> Result<bool, StoreError> {
+    let Some(located) = mailbox.located(state.uid) else {
+        return Ok(false);
+    };
+    let reader = match mailbox.read(state.uid) {
+        Err(StoreError::Gone) => return Ok(false),
+        reader => reader?,
+    };
+    let mails = to.parent().unwrap_or(to);
+    let plain = Disk::temporary_path(mails);
+    let mut text = export.disk.create_new(&plain)?;
+    export.write_text(&reader, &mut text)?;
+    let message = NewMessage {
+        parts: &[Source::File(&text, reader.size())],
+        metadata: Metadata {
+            guid: Some(facteur_maildir::guid_of(&located.guid)),
+            received: Some(state.internal_date),
+            ..Metadata::default()
+        },
+        created: state.internal_date.unix(),
+    };
+    let (path, _) = message.write(export.disk, mails)?;
+    export.disk.rename(&path, to)?;
+    export.disk.unlink(&plain)?;
+    Ok(true)
 }
 
 /// A mailbox without its messages.
