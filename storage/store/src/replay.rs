@@ -83,6 +83,8 @@ pub(crate) struct Replay<'a> {
     /// Accounts whose changes could not all be done.
     pub(crate) unsettled: BTreeSet<AccountId>,
     pub(crate) spool_unsettled: bool,
+    /// Whether something could not be done for want of room.
+    pub(crate) no_space: bool,
 }
 
 /// An account's files and index.
@@ -111,6 +113,7 @@ impl<'a> Replay<'a> {
             touched: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             spool_unsettled: false,
+            no_space: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl<'a> Replay<'a> {
             let done = self.account(lsn, (&id, &layout), account.changes, &bodies);
             if let Err(error) = done {
                 tracing::error!(account = %id, %error, "changes of the journal cannot be brought into the account; they are kept");
+                self.no_space |= matches!(error, StoreError::NoSpace);
                 self.homes.remove(&account.home);
                 self.unsettled.insert(id);
             }

@@ -175,6 +175,9 @@ impl Shared {
         replay.finish();
         self.log.unlink_later(std::mem::take(&mut replay.unlinks));
         if !replay.unsettled.is_empty() {
+            if replay.no_space {
+                return Err(StoreError::NoSpace);
+            }
             return Err(StoreError::Io(std::io::Error::other(
                 "changes that the journal has cannot be brought into the account",
             )));

@@ -2,7 +2,7 @@
 
 use facteur_tests::{Facteur, Imap};
 
-use crate::{ALICE, Ledger, bob, by_lmtp, calm, message, put_script, setup, small::Small};
+use crate::{ALICE, BOB, Ledger, bob, by_lmtp, calm, message, put_script, setup, small::Small};
 
 fn start(small: &Small) -> Facteur {
     let location = format!("sdbox:{}/%d/%n", small.path().display());
@@ -45,9 +45,16 @@ fn full_mail_disk_refuses_what_needs_room_and_serves_what_does_not() {
     let append = open.append("INBOX", &message("appended", 1000));
     assert!(append.tagged.starts_with("NO [OVERQUOTA] "), "{append:?}");
     assert!(put_script(&facteur).starts_with("NO (TRYLATER) "));
-    for command in ["COPY 5 Trash", "CREATE Some", "STORE 1 +FLAGS (\\Seen)"] {
-        println!("{command}: {}", done_or_full(&mut open, command));
-    }
+    // What is refused is not done by half.
+    let copied = done_or_full(&mut open, "COPY 5 Trash");
+    let trash = open.must("STATUS Trash (MESSAGES)");
+    let count = format!("(MESSAGES {})", u8::from(copied));
+    assert!(trash.with(&count).count() == 1, "{copied}: {trash:?}");
+    let created = done_or_full(&mut open, "CREATE Some");
+    let listed = open.must("LIST \"\" Some").with("LIST").count();
+    assert_eq!(listed, usize::from(created));
+    // The journal has room for flags.
+    open.must("STORE 1 +FLAGS (\\Seen)");
 
     // Everything is read, by those who are there and those who come.
     let bodies = open.must("FETCH 1:* (FLAGS BODY.PEEK[])");
@@ -58,7 +65,7 @@ fn full_mail_disk_refuses_what_needs_room_and_serves_what_does_not() {
     facteur.imap(ALICE, "alice-password").must("SELECT INBOX");
 
     // Who removes something makes room.
-    let mut pop3 = facteur.pop3(crate::BOB, "bob-password");
+    let mut pop3 = facteur.pop3(BOB, "bob-password");
     assert!(pop3.lines("RETR 5").len() > 100);
     pop3.must("DELE 5");
     pop3.must("QUIT");
@@ -98,7 +105,7 @@ fn mail_disk_that_fills_while_clients_work_loses_nothing() {
         for n in 0.. {
             let (code, line) = ledger.send(&facteur, 100_000 + n * 10_000);
             if n % 7 == 3 {
-                done_or_full(&mut open, "STORE 1:* +FLAGS.SILENT (\\Flagged)");
+                open.must("STORE 1:* +FLAGS.SILENT (\\Flagged)");
                 done_or_full(&mut open, "COPY 1:3 Trash");
             }
             if code != 250 {
@@ -114,9 +121,17 @@ fn mail_disk_that_fills_while_clients_work_loses_nothing() {
         ledger.holds(&facteur);
         if round == 1 {
             // A kill and a start on a full disk lose nothing. What the journal has yet to bring into
-            // the account's index needs room, so that the owner may have to wait for it.
+            // the account's index needs room: who comes meanwhile is told so, at once.
             facteur.kill();
             facteur.restart();
+            let login = format!("LOGIN {BOB} bob-password");
+            let login = Imap::connect(facteur.address("imap")).command(&login);
+            let unavailable = login.tagged.starts_with("NO [UNAVAILABLE] ");
+            assert!(login.is_ok() || unavailable, "{login:?}");
+            // Mail for whom there is no room now is refused, or safe in the spool until there is.
+            let (code, line) = Ledger::starting_at(1000).send(&facteur, 10);
+            assert!(code == 250 || line.starts_with("4.3.1 "), "{code} {line}");
+            println!("login on a full disk: {}", login.tagged);
             small.empty();
             open = bob(&facteur);
             open.must("SELECT INBOX");

@@ -1,8 +1,9 @@
 //! LOGIN (RFC 3501 §6.2.3), and what every login ends in.
 
 use facteur_login::{Attempt, LoginError};
+use facteur_store::StoreError;
 use facteur_wire::Secret;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use crate::{
     outcome::{Closed, Outcome, Reply},
@@ -71,7 +72,16 @@ impl Session {
         };
         let store = self.service.store.clone();
         let name = spec.id.to_string();
-        let account = self.blocking(move || store.account(&spec)).await?;
+        let account = match self.blocking(move || store.account(&spec)).await {
+            Ok(account) => account,
+            Err(cause @ (StoreError::NoSpace | StoreError::Io(_))) => {
+                error!(user = %name, %cause, "account cannot be opened");
+                return Err(
+                    Reply::no("[UNAVAILABLE] Mail cannot be opened now, try again later").into(),
+                );
+            }
+            Err(cause) => return Err(cause.into()),
+        };
         // That somebody logged in, the login itself has written.
         debug!(user = %name, tls = self.connection.tls.is_some(), "imap session opened");
         self.user = Some(Box::new(User {

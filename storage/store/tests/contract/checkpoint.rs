@@ -83,3 +83,32 @@ fn an_account_whose_rows_cannot_be_written_takes_no_messages_until_they_can() {
     world.deliver(&store, "bob", "INBOX");
     mailbox.copy(&uids(&[1]), &name("Spam")).unwrap();
 }
+
+#[test]
+fn a_start_without_room_says_so_to_who_comes_and_with_room_all_is_there() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "carol", "INBOX");
+    store.checkpoint().unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    // As at a kill: rows are in the journal alone.
+    drop(store);
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    faults.break_point("index commit", io::ErrorKind::StorageFull);
+    let store = world.open_on(disk).unwrap();
+    for _ in 0..2 {
+        let opened = store.account(&world.spec("bob"));
+        assert!(matches!(opened, Err(StoreError::NoSpace)), "{opened:?}");
+        let delivered = store.commit(batch([world.append("bob", "INBOX")]));
+        assert!(
+            matches!(delivered, Err(StoreError::NoSpace)),
+            "{delivered:?}"
+        );
+    }
+    faults.heal();
+    world.deliver(&store, "bob", "INBOX");
+    let mailbox = world.mailbox(&store, "bob", "INBOX");
+    let there = crate::world::listed(&mailbox);
+    assert_eq!(there.len(), 3, "{there:?}");
+}
