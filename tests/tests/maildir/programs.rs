@@ -75,6 +75,7 @@ fn neomutt_flags_copies_and_deletes_beside_the_server() {
     work.must(&script, &["-qec", &command, "/dev/null"], "");
     idle.hears(&["\\Flagged"]);
     let mut imap = idle.done();
+    imap.must("NOOP");
     let fetched = imap.must("UID FETCH 1:* (FLAGS)");
     let lines: Vec<&str> = fetched.with("FETCH").collect();
     assert_eq!(lines.len(), 2, "{fetched:?}");

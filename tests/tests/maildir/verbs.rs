@@ -134,12 +134,11 @@ fn a_home_with_the_other_format_is_left_alone_and_the_log_says_what_to_do() {
             .iter()
             .all(|part| said.contains(part))
     };
-    let log = facteur.log();
-    assert!(
-        log.lines()
-            .any(|line| line.contains(&*home.to_string_lossy()) && says_what_to_do(line)),
-        "{log}"
-    );
+    let of_home = home.to_string_lossy().into_owned();
+    facteur.wait_log_where("what to do", |entry| {
+        let cause = entry["cause"].as_str().unwrap_or_default();
+        cause.contains(&of_home) && says_what_to_do(cause)
+    });
     assert!(!home.join("cur").exists());
     let check = facteur.cli(&["account", "check", BOB], "");
     let said = [check.stdout, check.stderr].concat();
