@@ -16,6 +16,8 @@ pub struct Message {
 pub struct Maildrop {
     uid_validity: u32,
     messages: Vec<Message>,
+    /// Unique-ids that do not follow from the UID, by UID.
+    unique_ids: Vec<(u32, String)>,
     /// One bit a message; empty while none is marked.
     deleted: Vec<u64>,
     count: u32,
@@ -40,8 +42,20 @@ impl Maildrop {
             count: u32::try_from(messages.len()).unwrap_or(u32::MAX),
             octets: messages.iter().map(|m| m.size).sum(),
             messages,
+            unique_ids: Vec::new(),
             deleted: Vec::new(),
         }
+    }
+
+    /// With the unique-ids that messages had on an earlier server, by UID in ascending order. What is
+    /// none (RFC 1939 §7: 1 to 70 characters from 0x21 to 0x7E) is passed over.
+    #[must_use]
+    pub fn with_unique_ids(mut self, unique_ids: Vec<(u32, String)>) -> Self {
+        self.unique_ids = unique_ids;
+        self.unique_ids.retain(|(_, id)| {
+            (1..=70).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        self
     }
 
     /// How many messages are not marked as deleted.
@@ -86,7 +100,11 @@ impl Maildrop {
     /// Takes all marks back.
     pub(crate) fn reset(&mut self) {
         let messages = std::mem::take(&mut self.messages);
-        *self = Self::new(self.uid_validity, messages);
+        let unique_ids = std::mem::take(&mut self.unique_ids);
+        *self = Self {
+            unique_ids,
+            ..Self::new(self.uid_validity, messages)
+        };
     }
 
     /// UIDs of the messages marked, ascending.
@@ -98,9 +116,15 @@ impl Maildrop {
     }
 
     /// The unique-id of a message (RFC 1939 §7): UID and UIDVALIDITY in hex, as Dovecot has it by
-    /// default, so that clients of a server we replace do not fetch everything again.
+    /// default, so that clients of a server we replace do not fetch everything again; or the one that
+    /// it had before.
     pub(crate) fn unique_id(&self, message: Message) -> String {
-        format!("{:08x}{:08x}", message.uid, self.uid_validity)
+        let ids = &self.unique_ids;
+        let known = ids.binary_search_by_key(&message.uid, |(uid, _)| *uid);
+        match known.ok().and_then(|at| ids.get(at)) {
+            Some((_, id)) => id.clone(),
+            None => format!("{:08x}{:08x}", message.uid, self.uid_validity),
+        }
     }
 
     fn is_deleted(&self, index: usize) -> bool {
@@ -116,6 +140,21 @@ fn index(number: u32) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unique_ids_of_an_earlier_server_stay_and_what_is_none_is_passed_over() {
+        let messages = (1..=4).map(|uid| Message { uid, size: 10 }).collect();
+        let ids = [(2, "UID2-1234"), (3, "two words"), (4, "")];
+        let ids = ids.map(|(uid, id)| (uid, id.to_owned())).to_vec();
+        let mut maildrop = Maildrop::new(7, messages).with_unique_ids(ids);
+        maildrop.reset();
+        let ids = (1..=4).map(|uid| maildrop.unique_id(Message { uid, size: 10 }));
+        let of_ours = |uid| format!("{uid:08x}00000007");
+        assert_eq!(
+            ids.collect::<Vec<_>>(),
+            [of_ours(1), "UID2-1234".to_owned(), of_ours(3), of_ours(4)]
+        );
+    }
 
     #[test]
     fn marks_take_messages_out_of_count_and_octets() {

@@ -224,6 +224,13 @@ impl Mailbox {
         self.owner.notice(&self.shared, &self.view.core)
     }
 
+    /// The unique-ids that messages had in POP3 on an earlier server, as `dovecot-uidlist` has them of a
+    /// Maildir that Dovecot took over itself; in UID order.
+    pub fn pop3_uidls(&self) -> Vec<(Uid, String)> {
+        let maildir = self.view.core.maildir();
+        maildir.map_or_else(Vec::new, crate::maildir::Folder::pop3_uidls)
+    }
+
     /// Where a message's file is, as far as that is known.
     pub(crate) fn located(&self, uid: Uid) -> Option<crate::maildir::Located> {
         self.owner.locate(&self.view.core, uid)

@@ -129,6 +129,9 @@ fn open(store: &Store, spec: &AccountSpec) -> Result<(Mailbox, Maildrop), StoreE
         uid: state.uid.value(),
         size: state.size,
     });
+    let ids = mailbox.pop3_uidls().into_iter();
+    let ids = ids.map(|(uid, id)| (uid.value(), id)).collect();
     let maildrop = Maildrop::new(mailbox.uid_validity().value(), messages.collect());
+    let maildrop = maildrop.with_unique_ids(ids);
     Ok((mailbox, maildrop))
 }

@@ -4,7 +4,7 @@ use std::{io, path::Path, time::SystemTime};
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_index::{Details, IndexError, MessageRow, Parts, Transaction};
-use facteur_maildir::{BaseNames, FileName, MessageFile, UidList, guid_of};
+use facteur_maildir::{BaseNames, FileName, Files, MessageFile, UidList, guid_of};
 use facteur_message::Scanned;
 use facteur_model::{Flags, Guid, InternalDate, ModSeq, Uid};
 
@@ -102,4 +102,15 @@ pub(crate) fn find(disk: &Disk, path: &Path) -> Result<Option<Found>, StoreError
         internal_date: file.modified()?,
         scanned: read::scan_maildir(&file, plain)?,
     }))
+}
+
+impl super::Folder {
+    /// The POP3 unique-ids that the list has of messages, in UID order, while the list is held.
+    pub(crate) fn pop3_uidls(&self) -> Vec<(Uid, String)> {
+        let inner = self.lock();
+        let files = inner.files.iter().flat_map(Files::iter);
+        let ids = files.filter_map(|file| Some((file.uid(), file.extension(b'P')?)));
+        ids.map(|(uid, id)| (uid, String::from_utf8_lossy(id).into_owned()))
+            .collect()
+    }
 }
