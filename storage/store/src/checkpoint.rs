@@ -151,47 +151,68 @@ fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
 }
 
 /// Puts the changes that could not be done where they belong into the journal again, behind what is
-/// cut, all of an account's in their order. Says whether there were any.
-fn carry(log: &Log, mut accounts: HashSet<AccountId>) -> Result<bool, StoreError> {
-    let spool = {
+/// cut, all of an account's in their order. Says whether there were any. `late` are accounts in use.
+fn carry(log: &Log, late: HashSet<AccountId>) -> Result<bool, StoreError> {
+    let (unsettled, spool) = {
         let since = log.since();
-        accounts.extend(since.unsettled.iter().cloned());
-        since.spool_unsettled
+        (since.unsettled.clone(), since.spool_unsettled)
     };
-    if accounts.is_empty() && !spool {
+    if late.is_empty() && unsettled.is_empty() && !spool {
+        log.keeps(0);
         return Ok(false);
     }
     // Nobody adds to these accounts meanwhile: old and new would change places.
     let _quiet = log.quiet();
     let until = log.journal.rotate()?;
+    let mut carried = Carried {
+        late,
+        unsettled,
+        spool,
+        kept: 0,
+    };
     log.journal.visit(|lsn, bytes| match lsn < until {
-        true => carry_one(log, bytes, &accounts, spool),
+        true => carried.record(log, bytes),
         false => Ok(()),
     })?;
     log.journal.sync()?;
+    log.keeps(carried.kept);
     Ok(true)
 }
 
-fn carry_one(
-    log: &Log,
-    bytes: &[u8],
-    accounts: &HashSet<AccountId>,
+/// Whose changes are carried on.
+struct Carried {
+    late: HashSet<AccountId>,
+    unsettled: HashSet<AccountId>,
     spool: bool,
-) -> Result<(), StoreError> {
-    let Ok((mut record, bodies)) = Record::decode(bytes) else {
-        // It was reported when it was to be done.
-        return Ok(());
-    };
-    record
-        .accounts
-        .retain(|account| accounts.contains(&AccountId::new(&account.account)));
-    if !spool {
-        record.spool.clear();
-    }
-    if !record.accounts.is_empty() || !record.spool.is_empty() {
+    /// Bytes of those that are only for accounts that nobody can open.
+    kept: u64,
+}
+
+impl Carried {
+    fn record(&mut self, log: &Log, bytes: &[u8]) -> Result<(), StoreError> {
+        let Ok((mut record, bodies)) = Record::decode(bytes) else {
+            // It was reported when it was to be done.
+            return Ok(());
+        };
+        let mut closed = true;
+        record.accounts.retain(|account| {
+            let id = AccountId::new(&account.account);
+            let late = self.late.contains(&id);
+            closed &= !late;
+            late || self.unsettled.contains(&id)
+        });
+        if !self.spool {
+            record.spool.clear();
+        }
+        if record.accounts.is_empty() && record.spool.is_empty() {
+            return Ok(());
+        }
+        if closed && record.spool.is_empty() {
+            self.kept += bytes.len() as u64;
+        }
         let _ = log.append(&record, &bodies)?;
+        Ok(())
     }
-    Ok(())
 }
 
 /// Removes files and folders of which a checkpoint has that they are gone: their ends are durable in

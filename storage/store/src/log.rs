@@ -34,8 +34,10 @@ pub(crate) struct Log {
     folder_changes: AtomicU64,
     /// Told when there is something to do for the one who makes checkpoints.
     pub(crate) wake: Condvar,
-    /// Most bytes that the journal may hold.
+    /// Most bytes that the journal may hold, beside those that are [kept](Self::keeps).
     limit: u64,
+    /// Bytes of changes to accounts that nobody can open now.
+    kept: AtomicU64,
     /// What is written is synced before it is acknowledged.
     waits_for_syncs: bool,
 }
@@ -92,6 +94,7 @@ impl Log {
             folder_changes: AtomicU64::new(0),
             wake: Condvar::new(),
             limit,
+            kept: AtomicU64::new(0),
             waits_for_syncs: fsync == Fsync::Always,
         }
     }
@@ -104,7 +107,7 @@ impl Log {
     /// Lets a change begin once there is room for it; to be called without any account's lock, and
     /// without what may take long: a checkpoint waits for it.
     pub(crate) fn enter(&self) -> Result<Inside<'_>, StoreError> {
-        if self.journal.bytes() > self.limit {
+        if self.bytes() > self.limit {
             self.wait_for_room()?;
         }
         Ok(self.keep_going())
@@ -118,7 +121,7 @@ impl Log {
     fn wait_for_room(&self) -> Result<(), StoreError> {
         let until = Instant::now() + PATIENCE;
         let mut since = self.since();
-        while self.journal.bytes() > self.limit {
+        while self.bytes() > self.limit {
             since.wanted = since.made + 1;
             self.wake.notify_all();
             let left = until.saturating_duration_since(Instant::now());
@@ -136,7 +139,7 @@ impl Log {
 
     /// The same, if nobody and no sync has to be waited for.
     pub(crate) fn enter_at_hand(&self) -> Option<Inside<'_>> {
-        if self.waits_for_syncs || self.journal.bytes() > self.limit {
+        if self.waits_for_syncs || self.bytes() > self.limit {
             return None;
         }
         self.door.enter_at_hand()
@@ -276,7 +279,26 @@ impl Log {
 
     /// Whether the journal has so much that a checkpoint is due.
     pub(crate) fn is_filling(&self) -> bool {
-        self.journal.bytes() > self.limit / 2
+        self.bytes() > self.limit / 2
+    }
+
+    /// What a checkpoint may make room of.
+    fn bytes(&self) -> u64 {
+        let kept = self.kept.load(Ordering::Relaxed);
+        self.journal.bytes().saturating_sub(kept)
+    }
+
+    /// Notes that the journal carries so many bytes on for accounts whose changes cannot be done: those
+    /// whose home is missing. They do not become more, since nobody can open such an account, and
+    /// leave the others all the room that there is.
+    pub(crate) fn keeps(&self, bytes: u64) {
+        let before = self.kept.swap(bytes, Ordering::Relaxed);
+        if bytes > 0 && bytes != before {
+            tracing::warn!(
+                bytes,
+                "the journal keeps changes to accounts that cannot be opened: it is done with them when their homes are there again"
+            );
+        }
     }
 
     /// Files that are still to go have moved with their folder.

@@ -5,7 +5,7 @@ use std::{fs, io};
 use facteur_disk::Disk;
 
 use facteur_model::{Flag, FlagOperation, Flags};
-use facteur_store::{FlagChange, StoreError};
+use facteur_store::{Body, Checkpoints, FlagChange, Options, Store, StoreError};
 
 use crate::world::{World, batch, name, uids};
 
@@ -111,4 +111,47 @@ fn a_start_without_room_says_so_to_who_comes_and_with_room_all_is_there() {
     let mailbox = world.mailbox(&store, "bob", "INBOX");
     let there = crate::world::listed(&mailbox);
     assert_eq!(there.len(), 3, "{there:?}");
+}
+
+#[test]
+fn a_home_that_is_missing_keeps_its_changes_and_takes_no_room_from_others() {
+    let world = World::new();
+    let options = |size: u64| Options {
+        checkpoints: Checkpoints {
+            journal_size: size,
+            background: false,
+            ..Checkpoints::default()
+        },
+        ..world.options()
+    };
+    let store = Store::open(options(64 << 20)).unwrap();
+    let text = [b"Subject: kept\r\n\r\n".as_slice(), &[b'x'; 2000]].concat();
+    let large = |who: &str| {
+        let mut append = world.append(who, "INBOX");
+        append.body = Body::Memory(text.clone().into());
+        append
+    };
+    for _ in 0..100 {
+        store.commit(batch([large("bob"), large("carol")])).unwrap();
+    }
+    drop(store);
+    let (home, aside) = (world.home("bob"), world.dir.path().join("aside"));
+    fs::rename(&home, &aside).unwrap();
+    // What is kept for bob is more than the journal may have.
+    let store = Store::open(options(128 << 10)).unwrap();
+    for round in 0..40 {
+        for _ in 0..10 {
+            let delivered = store.commit(batch([large("carol")]));
+            assert!(delivered.is_ok(), "round {round}: {delivered:?}");
+        }
+        store.checkpoint().unwrap();
+    }
+    assert!(!home.exists());
+    drop(store);
+    fs::rename(&aside, &home).unwrap();
+    let store = world.open();
+    for (who, count) in [("bob", 100), ("carol", 500)] {
+        let there = crate::world::listed(&world.mailbox(&store, who, "INBOX"));
+        assert_eq!(there.len(), count, "{who}");
+    }
 }
