@@ -1,17 +1,18 @@
 //! An account's index compared with its files. Nothing is changed.
 //!
-//! What the index says of a mailbox and which files there are is taken down at one moment, while
-//! nobody changes either; the files themselves are opened afterwards, beside everybody else.
+//! Which files there are is taken down at one moment, while nobody changes them, and the index of that
+//! moment is copied. The copy is read and the files are opened afterwards, beside everybody else.
 
 use std::{io, path::Path, sync::Arc};
 
 use facteur_disk::EntryKind;
+use facteur_format::Identity;
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{AccountSpec, MailboxName, ModSeq, Uid, UidSet};
 use facteur_sdbox::MessageFile;
 use serde::{Deserialize, Serialize};
 
-use super::{Findings, Kind, Progress, Remedy, is_there, size};
+use super::{Copy, Findings, Kind, Progress, Remedy, is_there, size};
 use crate::{
     StoreError, checkpoint,
     format::Layout,
@@ -70,26 +71,25 @@ pub(super) fn account(
     checkpoint::run(shared)?;
     let layout = Layout::of(spec);
     layout.refuse_other(&shared.disk)?;
-    let listed = shared.with_slot(spec, |held| match held {
+    let (found, copy, in_use) = shared.with_slot(spec, |held| match held {
         Some(owner) if !owner.is_broken() => {
             let _state = owner.lock()?;
-            // What is damaged is a finding here; the owner must not be given up for it.
-            let mut outcome = None;
-            owner.index(shared, |index| {
-                let mut listed = list(shared, &layout, Some(index), &mut checked);
-                if let Ok(listed) = &mut listed {
-                    listed.iter_mut().for_each(Listed::leave_out_ending);
-                }
-                outcome = Some(listed);
-                Ok(())
-            })?;
-            outcome.unwrap_or_else(|| Ok(Vec::new()))
+            let copy = owner.index(shared, |_| Ok(Copy::of(shared, layout.home())?))?;
+            Ok((find(shared, &layout)?, Some(copy), true))
         }
-        _ => match open(shared, &layout, &mut checked.findings)? {
-            Some(index) => list(shared, &layout, Some(&index), &mut checked),
-            None => list(shared, &layout, None, &mut checked),
-        },
+        _ => {
+            let there = size(shared, &index_path(layout.home()))? > 0;
+            let copy = there.then(|| Copy::of(shared, layout.home())).transpose()?;
+            Ok((find(shared, &layout)?, copy, false))
+        }
     })?;
+    let index = open(shared, copy.as_ref(), &mut checked.findings)?;
+    let mut listed = list(found, index.as_ref(), &mut checked)?;
+    drop(index);
+    drop(copy);
+    if in_use {
+        listed.iter_mut().for_each(Listed::leave_out_ending);
+    }
     let total = listed.iter().map(|listed| listed.files.len() as u64).sum();
     for mailbox in listed {
         examine(shared, &layout, &mailbox, &mut checked, &mut |done| {
@@ -100,22 +100,21 @@ pub(super) fn account(
     Ok(checked)
 }
 
-/// Opens the index of an account that nobody uses; none is made.
+/// Opens the copy of an index, if there was one.
 fn open(
     shared: &Arc<Shared>,
-    layout: &Layout,
+    copy: Option<&Copy<'_>>,
     findings: &mut Findings,
 ) -> Result<Option<Index>, StoreError> {
-    let path = index_path(layout.home());
-    if size(shared, &path)? == 0 {
+    let Some(copy) = copy else {
         findings.note(
             Kind::IndexMissing,
             Remedy::NextUse,
             "there is no index: the account's next use makes one from the files, without flags",
         );
         return Ok(None);
-    }
-    match Index::open(&shared.disk, &path) {
+    };
+    match Index::open(&shared.disk, copy.path()) {
         Ok(index) => Ok(Some(index)),
         Err(IndexError::Damaged(cause)) => {
             damaged(findings, &cause);
@@ -129,26 +128,41 @@ fn damaged(findings: &mut Findings, cause: &str) {
     findings.note(Kind::IndexDamaged, Remedy::Rebuild, cause);
 }
 
-/// Takes down what index and folders say.
+/// A mailbox's folder as it was at one moment.
+struct Found {
+    name: MailboxName,
+    identity: Option<Identity>,
+    files: Vec<(Uid, Located)>,
+}
+
+/// Takes down what folders there are and which files.
+fn find(shared: &Arc<Shared>, layout: &Layout) -> Result<Vec<Found>, StoreError> {
+    let disk = &shared.disk;
+    let mut found = Vec::new();
+    for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
+        found.push(Found {
+            identity: layout.identify(disk, &folder.name)?,
+            files: layout.message_files(disk, &folder.name)?,
+            name: folder.name,
+        });
+    }
+    Ok(found)
+}
+
+/// Joins what was found with what the index says of it.
 fn list(
-    shared: &Arc<Shared>,
-    layout: &Layout,
+    found: Vec<Found>,
     index: Option<&Index>,
     checked: &mut Checked,
 ) -> Result<Vec<Listed>, StoreError> {
     let findings = &mut checked.findings;
-    let names: Vec<MailboxName> = layout
-        .folders(&shared.disk)?
-        .into_iter()
-        .filter_map(|folder| folder.is_mailbox.then_some(folder.name))
-        .collect();
     let mut sound = index;
     let mut known = Vec::new();
     if let Some(index) = index {
         match index.mailboxes() {
             Ok(rows) => {
                 known = rows;
-                contradictions(shared, layout, index, &names, findings)?;
+                contradictions(index, &found, findings)?;
             }
             Err(IndexError::Damaged(cause)) => {
                 damaged(findings, &cause);
@@ -158,13 +172,13 @@ fn list(
         }
     }
     let mut listed = Vec::new();
-    for name in names {
-        let row = identify(shared, layout, &name, &mut known, sound.is_some(), findings)?;
+    for folder in found {
+        let row = identify(&folder, &mut known, sound.is_some(), findings);
         let told = match (sound, &row) {
             (Some(index), Some(row)) => messages(index, row, findings)?,
             _ => None,
         };
-        let files = layout.message_files(&shared.disk, &name)?;
+        let Found { name, files, .. } = folder;
         let known = told.is_some();
         let (rows, expunged) = told.unwrap_or_default();
         listed.push(Listed {
@@ -188,10 +202,8 @@ fn list(
 
 /// What the index itself is wrong about.
 fn contradictions(
-    shared: &Arc<Shared>,
-    layout: &Layout,
     index: &Index,
-    names: &[MailboxName],
+    found: &[Found],
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
     let mut problems = match index.problems() {
@@ -203,8 +215,8 @@ fn contradictions(
         return Ok(());
     }
     // The index knows mailboxes by GUID, people by name.
-    for name in names {
-        if let Some(identity) = layout.identify(&shared.disk, name)? {
+    for Found { name, identity, .. } in found {
+        if let Some(identity) = identity {
             let guid = identity.guid.to_string();
             for problem in &mut problems {
                 *problem = problem.replace(&guid, name.as_str());
@@ -219,14 +231,13 @@ fn contradictions(
 
 /// Finds a folder's row of the index, and takes it from those that are `known`.
 fn identify(
-    shared: &Arc<Shared>,
-    layout: &Layout,
-    name: &MailboxName,
+    found: &Found,
     known: &mut Vec<MailboxRow>,
     sound: bool,
     findings: &mut Findings,
-) -> Result<Option<MailboxRow>, StoreError> {
-    let Some(identity) = layout.identify(&shared.disk, name)? else {
+) -> Option<MailboxRow> {
+    let name = &found.name;
+    let Some(identity) = found.identity else {
         findings.note_in(
             name,
             None,
@@ -234,7 +245,7 @@ fn identify(
             Remedy::Restore,
             "the uidvalidity file is missing or damaged: without it the mailbox's next use gives it a new UIDVALIDITY, and clients fetch all of it again",
         );
-        return Ok(None);
+        return None;
     };
     let at = known.iter().position(|row| row.guid == identity.guid);
     let row = at.map(|at| known.swap_remove(at));
@@ -245,7 +256,7 @@ fn identify(
                 row.uid_validity, identity.uid_validity
             );
             findings.note_in(name, None, Kind::MailboxUnknown, Remedy::Rebuild, detail);
-            return Ok(None);
+            return None;
         }
         None if sound => {
             let detail = "the index does not know the mailbox";
@@ -253,7 +264,7 @@ fn identify(
         }
         _ => {}
     }
-    Ok(row)
+    row
 }
 
 /// What the index lists of a mailbox, and which UIDs it knows to be expunged.

@@ -4,6 +4,7 @@
 //! accounts notice nothing of it.
 
 mod check;
+mod copied;
 mod finding;
 mod optimize;
 mod rebuild;
@@ -15,6 +16,7 @@ use facteur_disk::EntryKind;
 use facteur_model::AccountSpec;
 
 pub use check::Checked;
+use copied::Copy;
 pub use finding::{Finding, Findings, Kind, Remedy};
 pub use optimize::Optimized;
 pub use rebuild::Rebuilt;

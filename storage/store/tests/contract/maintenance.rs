@@ -107,6 +107,31 @@ fn check_of_a_sound_account_finds_nothing_and_changes_nothing() {
 }
 
 #[test]
+fn check_of_an_account_in_use_keeps_nobody_waiting_while_it_reads() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, std::io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    let inbox = fill(&world, &store);
+    // What reads the index, whatever it takes.
+    faults.hold("index open");
+    let before = faults.counts().get("index open").copied().unwrap_or(0);
+    std::thread::scope(|scope| {
+        let checking = scope.spawn(|| check(&world, &store));
+        faults.await_calls("index open", before + 1);
+        world.deliver(&store, "bob", "INBOX");
+        mark(&inbox, &[1]);
+        store.checkpoint().unwrap();
+        assert_eq!(world.account(&store, "bob").folders().unwrap().len(), 3);
+        faults.release("index open");
+        let checked = checking.join().unwrap();
+        assert!(checked.findings.is_empty(), "{checked:?}");
+    });
+    let left = fs::read_dir(world.home("bob")).unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name());
+    assert!(left.all(|name| !name.to_string_lossy().starts_with("temp.")));
+}
+
+#[test]
 fn account_that_was_never_used_is_left_alone() {
     let world = World::new();
     let store = world.open();
