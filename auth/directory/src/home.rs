@@ -302,6 +302,8 @@ mod tests {
             let mail = resolve(template, Some("/h"), Some("sdbox:~/m"));
             assert_eq!(mail, ok("/h/m"));
         }
+        let below = resolve("maildir:~/Maildir", Some("/home/bob"), None);
+        assert_eq!(below, ok("maildir:/home/bob/Maildir"));
         let mail = resolve("/srv/%u", None, Some("maildir:/m/%d"));
         assert_eq!(mail, ok("maildir:/m/example.org"));
     }
