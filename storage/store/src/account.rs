@@ -162,7 +162,7 @@ impl Account {
             None => {
                 let id = folder.row.id;
                 let mut chunks = Vec::new();
-                let sets = self.owner.look(&self.shared, |index, waiting| {
+                let sets = self.owner.peek(&self.shared, |index, waiting| {
                     if waiting.0.is_empty() {
                         index.runs(id, &mut |run| {
                             chunks.push(run.iter().map(state_of).collect());

@@ -38,7 +38,7 @@ fn messages(
     match folder.core.view() {
         Some(view) => Ok(view.snapshot().iter().copied().collect()),
         None => {
-            let rows = owner.look(shared, |index, waiting| {
+            let rows = owner.peek(shared, |index, waiting| {
                 waiting.messages(index, folder.row.id)
             })?;
             Ok(rows.iter().map(state_of).collect())

@@ -32,8 +32,8 @@ use crate::{
     waiting::Waiting,
 };
 
-/// UIDs are reserved durably so many at a time.
-const UID_BLOCK: u64 = 1024;
+/// UIDs are reserved durably so many at a time. Some are lost only with an index.
+const UID_BLOCK: u64 = 1 << 14;
 /// MODSEQs are reserved durably so many at a time.
 const MODSEQ_BLOCK: u64 = 1 << 20;
 
@@ -266,6 +266,16 @@ impl Owner {
             Err(StoreError::NoSpace | StoreError::Io(_)) => {}
             settled => settled?,
         }
+        self.peek(shared, work)
+    }
+
+    /// The same without writing any rows: for who would wait longer for that than for looking through
+    /// those that wait.
+    pub(crate) fn peek<T>(
+        self: &Arc<Self>,
+        shared: &Shared,
+        work: impl FnOnce(&Index, Waiting<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, StoreError> {
         self.with_slot(shared, |slot| {
             let (index, rows) = slot.as_it_is()?;
             work(index, Waiting(&rows))

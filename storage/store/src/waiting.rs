@@ -1,7 +1,5 @@
-//! Rows of the index that wait, read before they are written: on a disk without room mail is read
-//! and removed as ever.
-
-use std::collections::BTreeMap;
+//! Rows of the index that wait, read before they are written: so that who opens a mailbox need not
+//! wait for that, and on a disk without room mail is read and removed as ever.
 
 use facteur_index::{Index, IndexError, MessageRow, Parts};
 use facteur_model::{Uid, UidSet};
@@ -19,32 +17,26 @@ impl Waiting<'_> {
         index: &Index,
         mailbox: u32,
     ) -> Result<Vec<MessageRow>, IndexError> {
-        let rows = index.messages(mailbox)?;
-        if self.0.is_empty() {
-            return Ok(rows);
-        }
-        let mut rows: BTreeMap<Uid, MessageRow> =
-            rows.into_iter().map(|row| (row.uid, row)).collect();
+        let mut rows = index.messages(mailbox)?;
+        // UIDs that are gone do not come back: they can all go at the end.
+        let mut gone = UidSet::new();
         for change in self.0 {
             match change {
                 Change::Add(added) if added.mailbox.row == mailbox => {
-                    rows.extend(added.message.row().map(|row| (row.uid, row)));
+                    if let Some(row) = added.message.row() {
+                        put(&mut rows, row);
+                    }
                 }
                 Change::Copy { to, pairs, .. } if to.row == mailbox => {
                     let new = pairs.iter().filter_map(|(_, there)| there.row());
-                    rows.extend(new.map(|row| (row.uid, row)));
+                    new.for_each(|row| put(&mut rows, row));
                 }
                 Change::Flags {
                     mailbox: of, runs, ..
                 } if of.row == mailbox => {
                     for run in runs {
-                        let (Some(first), Some(last)) = (Uid::new(run.first), run.last.row())
-                        else {
-                            continue;
-                        };
-                        for (_, row) in rows.range_mut(first..=last.uid) {
-                            (row.flags, row.keywords) = (last.flags, last.keywords);
-                            row.modseq = last.modseq;
+                        if let (Some(first), Some(last)) = (Uid::new(run.first), run.last.row()) {
+                            set_flags(&mut rows, first, &last);
                         }
                     }
                 }
@@ -53,13 +45,17 @@ impl Waiting<'_> {
                     ranges,
                     ..
                 } if of.row == mailbox => {
-                    let gone = uid_set(ranges);
-                    rows.retain(|uid, _| !gone.contains(*uid));
+                    for (low, high) in uid_set(ranges).ranges() {
+                        gone.insert_range(low..=high);
+                    }
                 }
                 _ => {}
             }
         }
-        Ok(rows.into_values().collect())
+        if !gone.is_empty() {
+            rows.retain(|row| !gone.contains(row.uid));
+        }
+        Ok(rows)
     }
 
     /// The keyword sets of a mailbox.
@@ -139,6 +135,32 @@ impl Waiting<'_> {
             }
         }
         Origin::Index(mailbox, uid)
+    }
+}
+
+/// New messages come last.
+fn put(rows: &mut Vec<MessageRow>, row: MessageRow) {
+    if rows.last().is_none_or(|last| last.uid < row.uid) {
+        rows.push(row);
+        return;
+    }
+    match rows.binary_search_by_key(&row.uid, |row| row.uid) {
+        Ok(at) => {
+            if let Some(held) = rows.get_mut(at) {
+                *held = row;
+            }
+        }
+        Err(at) => rows.insert(at, row),
+    }
+}
+
+/// Messages from `first` to `last` become like that one.
+fn set_flags(rows: &mut [MessageRow], first: Uid, last: &MessageRow) {
+    let from = rows.partition_point(|row| row.uid < first);
+    let changed = rows.get_mut(from..).unwrap_or_default().iter_mut();
+    for row in changed.take_while(|row| row.uid <= last.uid) {
+        (row.flags, row.keywords) = (last.flags, last.keywords);
+        row.modseq = last.modseq;
     }
 }
 

@@ -207,7 +207,7 @@ impl Owner {
         if let Some(table) = &folder.keywords {
             return Ok(Arc::clone(table));
         }
-        let rows = self.look(shared, |index, waiting| {
+        let rows = self.peek(shared, |index, waiting| {
             waiting.keyword_sets(index, folder.row.id)
         })?;
         Ok(Arc::new(KeywordTable::from_rows(rows)))
