@@ -7,6 +7,7 @@
 //! moves or removes a name does **not** sync the folder: callers say [`Disk::sync_dir`] when they
 //! need it, and [`Disk::write_atomically`] does all of it.
 
+mod at_hand;
 mod faults;
 mod file;
 mod look;

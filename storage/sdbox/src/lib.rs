@@ -11,5 +11,5 @@ mod metadata;
 pub use facteur_format::{CrlfLines, Identity, Source, Subscriptions};
 pub use facteur_utf7::encode as encode_mutf7;
 pub use layout::{FolderOnDisk, Layout};
-pub use message::{MessageFile, NewMessage};
+pub use message::{Head, MessageFile, NewMessage};
 pub use metadata::Metadata;

@@ -108,14 +108,16 @@ impl MessageFile {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it is no dbox file.
     pub fn of(file: DiskFile, head: &[u8]) -> io::Result<Self> {
-        let (offset, stored_size) =
-            parse_head(head.get(..MAX_HEAD).unwrap_or(head)).ok_or_else(|| damaged("header"))?;
-        let begin = usize::try_from(offset).ok().and_then(|at| head.get(at..));
+        let Head {
+            offset,
+            stored_size,
+            looks,
+        } = Head::of(head)?;
         Ok(Self {
             file,
             offset,
             stored_size,
-            looks: Method::detect(begin.unwrap_or_default()),
+            looks,
         })
     }
 
@@ -145,6 +147,34 @@ impl MessageFile {
     /// As `fstat(2)`.
     pub fn modified(&self) -> io::Result<InternalDate> {
         Ok(InternalDate::from_unix(self.file.modified()?))
+    }
+}
+
+/// What a file's first bytes say.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    /// As [`MessageFile::offset`].
+    pub offset: u64,
+    /// As [`MessageFile::stored_size`].
+    pub stored_size: u64,
+    /// As [`MessageFile::looks`].
+    pub looks: Option<Method>,
+}
+
+impl Head {
+    /// Of a file's first bytes: [`MessageFile::HEAD`] of them or more, as far as it has them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when it is no dbox file.
+    pub fn of(head: &[u8]) -> io::Result<Self> {
+        let (offset, stored_size) =
+            parse_head(head.get(..MAX_HEAD).unwrap_or(head)).ok_or_else(|| damaged("header"))?;
+        let begin = usize::try_from(offset).ok().and_then(|at| head.get(at..));
+        Ok(Self {
+            offset,
+            stored_size,
+            looks: Method::detect(begin.unwrap_or_default()),
+        })
     }
 }
 

@@ -3,9 +3,14 @@
 mod form;
 mod reader;
 
-use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use facteur_compression::Decompressor;
+use facteur_compression::{Decompressor, Method};
 use facteur_disk::{Disk, DiskFile};
 use facteur_message::{Limits, Scanned, Scanner};
 use facteur_model::{MailFormat, Uid};
@@ -75,6 +80,30 @@ pub(crate) fn reader(
     Ok(MessageReader::of_source(source, size, disk, staging)?)
 }
 
+/// A message's reader, if it is to be read whole, is stored as clients see it, and its file is in
+/// memory; `None` says nothing.
+pub(crate) fn reader_at_hand(
+    disk: &Disk,
+    path: &Path,
+    (format, size, octets): (MailFormat, u64, u64),
+) -> Option<MessageReader> {
+    let whole = usize::try_from(size).ok()?;
+    if whole > AT_ONCE || (octets < size && whole > FIRST) {
+        return None;
+    }
+    let bytes = disk.read_at_hand(path, MessageFile::HEAD.saturating_add(whole))?;
+    let (offset, stored_size, looks) = match format {
+        MailFormat::Sdbox => {
+            let head = facteur_sdbox::Head::of(&bytes).ok()?;
+            (head.offset, head.stored_size, head.looks)
+        }
+        MailFormat::Maildir => (0, bytes.len() as u64, Method::detect(&bytes)),
+    };
+    let there = offset.saturating_add(size) <= bytes.len() as u64;
+    (looks.is_none() && stored_size == size && there)
+        .then(|| MessageReader::of_memory(bytes, offset, size))
+}
+
 /// Files opened ahead of the one that is read.
 const AHEAD: usize = 32;
 
@@ -92,7 +121,8 @@ pub(crate) struct OpenFile {
 /// A file opened ahead.
 pub(crate) type Opened = Result<OpenFile, StoreError>;
 
-/// Messages opened in turn: the disk fetches those that come next while one is read.
+/// Messages opened in turn. The disk fetches those that come next while one is read, from the first
+/// on that is not in memory.
 #[derive(Debug)]
 pub struct Readers<'m, I> {
     mailbox: &'m Mailbox,
@@ -125,6 +155,14 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
     type Item = (Uid, Result<MessageReader, StoreError>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.ahead.is_empty() {
+            let uid = self.uids.next()?;
+            if let Some(reader) = self.mailbox.reader_at_hand(uid, self.octets) {
+                return Some((uid, Ok(reader)));
+            }
+            let opened = self.open(uid);
+            self.ahead.push_back(opened);
+        }
         while self.ahead.len() < AHEAD
             && let Some(uid) = self.uids.next()
         {

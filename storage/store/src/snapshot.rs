@@ -117,10 +117,10 @@ impl Snapshot {
     }
 
     /// The messages of these UIDs with their sequence numbers, in order.
-    pub fn select<'a>(
+    pub fn select<'a, 'u>(
         &'a self,
-        uids: &'a UidSet,
-    ) -> impl Iterator<Item = (u32, &'a MessageState)> + 'a {
+        uids: &'u UidSet,
+    ) -> impl Iterator<Item = (u32, &'a MessageState)> + use<'a, 'u> {
         uids.ranges().flat_map(move |(low, high)| {
             let first = self.count_below(low) + 1;
             self.starting_at(first)
@@ -189,10 +189,10 @@ impl Snapshot {
                 return chunk;
             }
             let mut messages = chunk.to_vec();
+            let mut slots = messages.iter_mut().peekable();
             while let Some(message) = rest.next_if(|message| Some(message.uid) <= last) {
-                if let Ok(at) = messages.binary_search_by_key(&message.uid, |m| m.uid)
-                    && let Some(slot) = messages.get_mut(at)
-                {
+                while slots.next_if(|slot| slot.uid < message.uid).is_some() {}
+                if let Some(slot) = slots.next_if(|slot| slot.uid == message.uid) {
                     *slot = *message;
                 }
             }

@@ -33,6 +33,14 @@ struct Fetched {
     failed: bool,
 }
 
+impl Fetched {
+    fn take(&mut self, ready: &mut Rendered) {
+        self.told.append(&mut ready.told);
+        self.gone |= ready.gone;
+        self.failed |= ready.failed;
+    }
+}
+
 impl Session {
     pub(crate) async fn fetch(&mut self, fetch: Fetch) -> Outcome {
         if fetch.changed_since.is_some() || fetch.items.contains(&facteur_imap::FetchItem::ModSeq) {
@@ -101,22 +109,28 @@ impl Session {
             mailbox: selected.mailbox.clone(),
             recent: selected.recent.clone(),
         });
-        let bridge = self.service.bridge.clone();
-        let render = |group: Group, space: BytesMut| {
-            let job = Arc::clone(&job);
-            bridge.run(move || job.render(group, space))
-        };
         let mut groups = plan::groups(&job, &sequences);
         let mut fetched = Fetched::default();
         let Some(first) = groups.next() else {
             return Ok(fetched);
         };
+        if groups.len() == 0
+            && let Some(rendered) = job.render_at_hand(&first)
+        {
+            let mut ready = rendered?;
+            fetched.take(&mut ready);
+            self.gather(ready).await?;
+            return Ok(fetched);
+        }
+        let bridge = self.service.bridge.clone();
+        let render = |group: Group, space: BytesMut| {
+            let job = Arc::clone(&job);
+            bridge.run(move || job.render(group, space))
+        };
         let mut ready = render(first, BytesMut::new()).await?;
         let mut spare = BytesMut::new();
         loop {
-            fetched.told.append(&mut ready.told);
-            fetched.gone |= ready.gone;
-            fetched.failed |= ready.failed;
+            fetched.take(&mut ready);
             let Some(group) = groups.next() else {
                 self.send(ready).await?;
                 return Ok(fetched);
@@ -126,6 +140,20 @@ impl Session {
             spare = sent?;
             ready = next?;
         }
+    }
+
+    /// Writes a small group together with the reply that follows.
+    async fn gather(&mut self, ready: Rendered) -> Result<(), Closed> {
+        for piece in ready.pieces {
+            match piece {
+                Piece::Bytes(bytes) => self.out.unsplit(bytes),
+                Piece::Octets(source, range) => {
+                    self.flush().await?;
+                    self.stream(source, range).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes a group; gives back space for another.

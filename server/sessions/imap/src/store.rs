@@ -97,15 +97,12 @@ impl Session {
             self.out = out;
         }
         let mut told = Told::new();
-        for (sequence, old) in before.select(&outcome.stored) {
-            let Some(new) = after.by_uid(old.uid) else {
-                continue;
-            };
+        for (sequence, old, new) in in_both(&before, &after, &outcome.stored) {
             if store.silent && !as_expected(&before, old, &after, new, change) {
                 // Someone else changed it too: the client hears of that.
                 continue;
             }
-            told.insert(new.uid, new.modseq);
+            told.push((new.uid, new.modseq));
             let silent = store.silent && !(condstore && new.modseq != old.modseq);
             if silent {
                 continue;
@@ -179,6 +176,21 @@ fn turned(before: &Snapshot, after: &Snapshot, uids: &UidSet, deleted: bool) -> 
         })
         .map(|(_, new)| new.uid)
         .collect()
+}
+
+/// Messages as they were and as they are.
+fn in_both<'s>(
+    before: &'s Snapshot,
+    after: &'s Snapshot,
+    uids: &UidSet,
+) -> Vec<(u32, &'s MessageState, &'s MessageState)> {
+    let mut now = after.select(uids).map(|(_, new)| new).peekable();
+    let both = before.select(uids).filter_map(|(sequence, old)| {
+        while now.next_if(|new| new.uid < old.uid).is_some() {}
+        let new = now.next_if(|new| new.uid == old.uid)?;
+        Some((sequence, old, new))
+    });
+    both.collect()
 }
 
 /// Whether a message is now as a client that knew `old` must think it is after its own change.

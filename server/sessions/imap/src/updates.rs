@@ -1,6 +1,6 @@
 //! Telling a client what changed (RFC 3501 §5.2, §7.3, §7.4).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use facteur_imap::write::{self, FetchWriter};
@@ -10,8 +10,8 @@ use facteur_store::{Changes, MessageState, Snapshot};
 use crate::{outcome::Closed, selected::Selected, session::Session};
 
 /// What a client knows of some messages already: by which modification sequence it was told of
-/// each last.
-pub(crate) type Told = BTreeMap<Uid, ModSeq>;
+/// each last, in UID order.
+pub(crate) type Told = Vec<(Uid, ModSeq)>;
 
 impl Session {
     /// Tells what changed since the client was last told. Where EXPUNGE is not allowed and there
@@ -85,8 +85,10 @@ impl Selected {
             write::numbered(out, self.recent_count(), "RECENT");
         }
         self.tell_keywords(out);
+        let mut told = told.iter().peekable();
         for (sequence, message) in self.snapshot.select(&changes.changed) {
-            let knows = told.get(&message.uid) == Some(&message.modseq);
+            while told.next_if(|(uid, _)| *uid < message.uid).is_some() {}
+            let knows = told.peek() == Some(&&(message.uid, message.modseq));
             if knows || u64::from(message.uid.value()) >= known {
                 continue;
             }

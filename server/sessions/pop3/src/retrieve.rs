@@ -5,7 +5,7 @@ use std::io;
 use bytes::BytesMut;
 use facteur_model::Uid;
 use facteur_pop3::{DotStuffer, Message, ResponseCode};
-use facteur_store::{Mailbox, MessageReader, StoreError};
+use facteur_store::{MessageReader, StoreError};
 use tracing::error;
 
 use crate::session::Driver;
@@ -35,12 +35,15 @@ impl Driver {
         let bridge = self.service.bridge.clone();
         let mailbox = user.mailbox.clone();
         let stuffer = lines.map_or_else(DotStuffer::whole, DotStuffer::top);
-        let first = bridge.run(move || {
-            let mut reading = Reading::open(&mailbox, uid, stuffer, lines.is_none())?;
-            let piece = reading.piece()?;
-            Ok((reading, piece))
-        });
-        let (mut reading, mut piece) = match first.await {
+        let whole = lines.is_none();
+        let first = match mailbox.read_at_hand(uid) {
+            Some(reader) => Reading::begun(reader, stuffer, whole),
+            None => {
+                let open = move || Reading::begun(mailbox.read(uid)?, stuffer, whole);
+                bridge.run(open).await
+            }
+        };
+        let (mut reading, mut piece) = match first {
             Ok(first) => first,
             Err(cause) => {
                 self.refuse_message(message, &cause);
@@ -61,7 +64,7 @@ impl Driver {
         }
         self.session.output().unsplit(piece);
         self.session.end_message(reading.stuffer);
-        self.count(message, uid, lines.is_none());
+        self.count(message, uid, whole);
         Ok(())
     }
 
@@ -88,22 +91,23 @@ impl Driver {
 }
 
 impl Reading {
-    fn open(
-        mailbox: &Mailbox,
-        uid: Uid,
+    /// With the first piece of it.
+    fn begun(
+        reader: MessageReader,
         stuffer: DotStuffer,
         whole: bool,
-    ) -> Result<Self, StoreError> {
-        let reader = mailbox.read(uid)?;
+    ) -> Result<(Self, BytesMut), StoreError> {
         if whole {
             // While the client can still be told.
             reader.check(reader.size())?;
         }
-        Ok(Self {
+        let mut reading = Self {
             reader,
             at: 0,
             stuffer,
-        })
+        };
+        let piece = reading.piece()?;
+        Ok((reading, piece))
     }
 
     fn is_done(&self) -> bool {
@@ -117,11 +121,16 @@ impl Reading {
     /// The next piece, ready to be sent.
     fn piece(&mut self) -> io::Result<BytesMut> {
         let wanted = usize::try_from(self.left()).map_or(PIECE, |left| left.min(PIECE));
-        let mut bytes = vec![0; wanted];
-        self.reader.read_exact_at(&mut bytes, self.at)?;
-        self.at += wanted as u64;
         let mut out = BytesMut::with_capacity(wanted + wanted / 64 + 8);
-        self.stuffer.push(&bytes, &mut out);
+        match self.reader.at_hand(self.at, wanted) {
+            Some(bytes) => self.stuffer.push(bytes, &mut out),
+            None => {
+                let mut bytes = vec![0; wanted];
+                self.reader.read_exact_at(&mut bytes, self.at)?;
+                self.stuffer.push(&bytes, &mut out);
+            }
+        }
+        self.at += wanted as u64;
         Ok(out)
     }
 }

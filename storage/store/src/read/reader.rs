@@ -29,8 +29,8 @@ enum Octets {
         begin: Vec<u8>,
         offset: u64,
     },
-    /// All of them.
-    Memory(Vec<u8>),
+    /// All of them, from `offset` on.
+    Memory { octets: Vec<u8>, offset: u64 },
     /// They are too many for memory.
     Large(Mutex<Large>),
 }
@@ -66,6 +66,12 @@ impl MessageReader {
         Self { octets, size }
     }
 
+    /// Of `size` octets in memory, from `offset` on.
+    pub(super) fn of_memory(octets: Vec<u8>, offset: u64, size: u64) -> Self {
+        let octets = Octets::Memory { octets, offset };
+        Self { octets, size }
+    }
+
     /// Of what `source` gives, which should be `size` octets. A small message is read here, and its
     /// size is what was read.
     pub(super) fn of_source(
@@ -80,10 +86,8 @@ impl MessageReader {
         let most = IN_MEMORY as u64 + 1;
         source.by_ref().take(most).read_to_end(&mut begun)?;
         if begun.len() <= IN_MEMORY {
-            return Ok(Self {
-                size: begun.len() as u64,
-                octets: Octets::Memory(begun),
-            });
+            let size = begun.len() as u64;
+            return Ok(Self::of_memory(begun, 0, size));
         }
         let rest = Rest {
             source,
@@ -103,7 +107,7 @@ impl MessageReader {
     pub fn at_hand(&self, at: u64, count: usize) -> Option<&[u8]> {
         let (octets, from) = match &self.octets {
             Octets::File { begin, offset, .. } => (begin, offset.saturating_add(at)),
-            Octets::Memory(octets) => (octets, at),
+            Octets::Memory { octets, offset } => (octets, offset.saturating_add(at)),
             Octets::Large(_) => return None,
         };
         octets.get(usize::try_from(from).ok()?..)?.get(..count)
@@ -124,7 +128,7 @@ impl MessageReader {
         }
         match &self.octets {
             Octets::File { file, offset, .. } => file.read_exact_at(out, offset.saturating_add(at)),
-            Octets::Memory(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Octets::Memory { .. } => Err(io::ErrorKind::UnexpectedEof.into()),
             Octets::Large(large) => {
                 let mut large = large.lock().unwrap_or_else(PoisonError::into_inner);
                 match &*large {
@@ -150,7 +154,7 @@ impl MessageReader {
                 size
             }
             Octets::File { file, offset, .. } => file.metadata()?.len().saturating_sub(*offset),
-            Octets::Memory(octets) => octets.len() as u64,
+            Octets::Memory { octets, offset } => (octets.len() as u64).saturating_sub(*offset),
             Octets::Large(large) => {
                 let mut large = large.lock().unwrap_or_else(PoisonError::into_inner);
                 large.whole(self.size)?;
@@ -206,7 +210,7 @@ impl fmt::Debug for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::File { .. } => "File",
-            Self::Memory(_) => "Memory",
+            Self::Memory { .. } => "Memory",
             Self::Large(_) => "Large",
         })
     }

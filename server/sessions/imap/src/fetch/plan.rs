@@ -112,7 +112,7 @@ fn header_only(item: &SectionItem) -> bool {
 }
 
 /// Divides messages into groups that are rendered in one visit to the bridge.
-pub(super) fn groups(job: &Job, sequences: &[u32]) -> impl Iterator<Item = Group> + use<> {
+pub(super) fn groups(job: &Job, sequences: &[u32]) -> impl ExactSizeIterator<Item = Group> + use<> {
     let mut groups = Vec::new();
     let mut group = Vec::new();
     let mut octets = 0;

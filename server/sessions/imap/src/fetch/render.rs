@@ -15,6 +15,11 @@ use crate::{
     updates::{Told, write_flags},
 };
 
+/// So many messages, and octets together, are read from memory in less time than handing them to
+/// another thread takes.
+const FEW: usize = 4;
+const AT_HAND: u64 = 64 * 1024;
+
 /// What all groups of one FETCH share.
 pub(super) struct Job {
     pub(super) plan: Plan,
@@ -86,20 +91,48 @@ impl Job {
             job: self,
             out: space,
             rendered: Rendered::default(),
-            seen: self.mark_seen(self.messages(&group).map(|(_, message)| message))?,
+            seen: self.mark_seen(&group)?,
         };
         if self.plan.summary && !self.plan.sections {
             self.render_summaries(&group, &mut rendering)?;
         } else {
             self.render_messages(&group, &mut rendering)?;
         }
-        let Rendering {
-            out, mut rendered, ..
-        } = rendering;
-        if !out.is_empty() {
-            rendered.pieces.push(Piece::Bytes(out));
+        Ok(rendering.done())
+    }
+
+    /// The same for a few small messages of which only octets and states are asked for, if nobody and
+    /// no disk has to be waited for.
+    pub(super) fn render_at_hand(&self, group: &Group) -> Option<Result<Rendered, StoreError>> {
+        let plan = &self.plan;
+        let messages = self.messages(group);
+        let few =
+            group.0.len() <= FEW && messages.clone().map(|(_, m)| m.size).sum::<u64>() <= AT_HAND;
+        if !few || !plan.sections || plan.summary || plan.fields.is_some() {
+            return None;
         }
-        Ok(rendered)
+        let read = |(_, message): (_, &MessageState)| self.mailbox.read_at_hand(message.uid);
+        let readers: Vec<MessageReader> = messages.map(read).collect::<Option<_>>()?;
+        let seen = match self.unseen(group) {
+            None => None,
+            Some(uids) => match self.mailbox.store_at_hand(&uids, &seen())? {
+                Ok(_) => Some(self.seen(uids)),
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let mut rendering = Rendering {
+            job: self,
+            out: BytesMut::new(),
+            rendered: Rendered::default(),
+            seen,
+        };
+        for ((sequence, message), reader) in self.messages(group).zip(readers) {
+            let octets = Octets::File(Ok(reader));
+            if let Err(error) = rendering.message(sequence, message, None, octets) {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(rendering.done()))
     }
 
     fn messages<'g>(
@@ -189,31 +222,42 @@ impl Job {
     }
 
     /// Sets `\Seen` where it is not set yet; `None` when there is nowhere to.
-    fn mark_seen<'m>(
-        &self,
-        messages: impl Iterator<Item = &'m MessageState>,
-    ) -> Result<Option<Seen>, StoreError> {
-        if !self.plan.sets_seen {
+    fn mark_seen(&self, group: &Group) -> Result<Option<Seen>, StoreError> {
+        let Some(uids) = self.unseen(group) else {
             return Ok(None);
-        }
-        let uids: UidSet = messages
-            .filter(|message| !message.flags.contains(Flag::Seen))
-            .map(|message| message.uid)
-            .collect();
-        if uids.is_empty() {
-            return Ok(None);
-        }
-        let change = FlagChange {
-            operation: FlagOperation::Add,
-            flags: Flags::EMPTY.with(Flag::Seen),
-            keywords: Vec::new(),
-            unchanged_since: None,
         };
-        self.mailbox.store(&uids, &change)?;
-        Ok(Some(Seen {
+        self.mailbox.store(&uids, &seen())?;
+        Ok(Some(self.seen(uids)))
+    }
+
+    /// The messages on which `\Seen` is to be set; `None` when there is none.
+    fn unseen(&self, group: &Group) -> Option<UidSet> {
+        if !self.plan.sets_seen {
+            return None;
+        }
+        let uids: UidSet = self
+            .messages(group)
+            .filter(|(_, message)| !message.flags.contains(Flag::Seen))
+            .map(|(_, message)| message.uid)
+            .collect();
+        (!uids.is_empty()).then_some(uids)
+    }
+
+    fn seen(&self, uids: UidSet) -> Seen {
+        Seen {
             uids,
             after: self.mailbox.snapshot(),
-        }))
+        }
+    }
+}
+
+/// `\Seen` is set.
+fn seen() -> FlagChange {
+    FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::EMPTY.with(Flag::Seen),
+        keywords: Vec::new(),
+        unchanged_since: None,
     }
 }
 
@@ -239,6 +283,16 @@ struct Rendering<'j> {
 }
 
 impl Rendering<'_> {
+    fn done(self) -> Rendered {
+        let Self {
+            out, mut rendered, ..
+        } = self;
+        if !out.is_empty() {
+            rendered.pieces.push(Piece::Bytes(out));
+        }
+        rendered
+    }
+
     fn message(
         &mut self,
         sequence: u32,
@@ -342,7 +396,7 @@ impl Rendering<'_> {
                 fetch.modseq(state_now.modseq.value());
             }
             let modseq = state_now.modseq;
-            self.rendered.told.insert(message.uid, modseq);
+            self.rendered.told.push((message.uid, modseq));
         }
         fetch.end();
         Ok(())
