@@ -1,7 +1,8 @@
 //! Warnings when what an account holds crosses a mark: a message to it, or a command.
 //!
 //! A mark is crossed by a change, and each change is told once, in order: so there is one warning for
-//! each crossing, and nothing to remember over a restart.
+//! each crossing, and nothing to remember over a restart. A warning that waits while the process is
+//! killed is lost: Dovecot, which gives its own after the commit as well, loses it in the same moment.
 
 mod command;
 mod message;
