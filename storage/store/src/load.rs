@@ -9,7 +9,7 @@ use std::{
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_format::{Identity, Subscriptions};
-use facteur_index::{Index, IndexError, MailboxRow};
+use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{
     AccountSpec, Guid, InternalDate, MailFormat, MailboxName, ModSeq, UidValidity,
 };
@@ -99,6 +99,7 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         if look {
             let known = (&going, image.is_some());
             reconcile::folder(disk, layout, &mut index, name, folder, known)?;
+            forget_unknown_keywords(&mut index, folder.row.id)?;
             if let Some(image) = image {
                 adopt::take_over(&mut index, spec, folder, image)?;
             }
@@ -218,6 +219,32 @@ fn forget_expunged(
     }
     Ok(index.transaction(|transaction| {
         unsure.try_for_each(|row| transaction.forget_expunged(row.id, row.highest_modseq))
+    })?)
+}
+
+/// Takes sets of keywords from messages that say a number of which the index does not know the set: the
+/// journal gave them the number again after the index was lost, and the next new set would get it.
+fn forget_unknown_keywords(index: &mut Index, mailbox: u32) -> Result<(), StoreError> {
+    let known: HashSet<u32> = index
+        .keyword_sets(mailbox)?
+        .into_iter()
+        .map(|(set, _)| set)
+        .collect();
+    let mut unknown = index.messages(mailbox)?;
+    unknown.retain(|row| row.keywords != 0 && !known.contains(&row.keywords));
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(
+        mailbox,
+        messages = unknown.len(),
+        "keywords are lost with the index"
+    );
+    Ok(index.transaction(|transaction| {
+        unknown.into_iter().try_for_each(|row| {
+            let row = MessageRow { keywords: 0, ..row };
+            transaction.set_flags(mailbox, row.uid, &row)
+        })
     })?)
 }
 

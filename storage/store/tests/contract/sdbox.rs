@@ -181,3 +181,49 @@ fn files_under_construction_go_after_an_unclean_end() {
         assert!(!home.join(path).exists(), "{path}");
     }
 }
+
+#[test]
+fn keywords_of_a_lost_index_are_not_taken_for_others() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let set = |inbox: &facteur_store::Mailbox, uid: u32, keyword: &str| {
+        let change = facteur_store::FlagChange {
+            operation: facteur_model::FlagOperation::Replace,
+            flags: facteur_model::Flags::EMPTY,
+            keywords: vec![facteur_model::Keyword::parse(keyword).unwrap()],
+            unchanged_since: None,
+        };
+        inbox.store(&crate::world::uids(&[uid]), &change).unwrap();
+    };
+    let keywords = |inbox: &facteur_store::Mailbox, sequence: u32| {
+        let snapshot = inbox.snapshot();
+        let set = snapshot.by_sequence(sequence).unwrap().keywords;
+        let keywords = snapshot.keywords(set).iter();
+        keywords.map(|k| k.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    for keyword in ["one", "two", "three"] {
+        set(&inbox, 1, keyword);
+    }
+    store.checkpoint().unwrap();
+    // What the number stands for is in the index alone, the message in the journal.
+    world.deliver(&store, "bob", "INBOX");
+    set(&inbox, 2, "three");
+    assert_eq!(keywords(&inbox, 2), ["three"]);
+    drop((inbox, store));
+    remove_index(&world, "bob");
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    for keyword in ["other", "another", "fourth", "fifth"] {
+        set(&inbox, 1, keyword);
+        assert_eq!(keywords(&inbox, 1), [keyword]);
+        assert!(keywords(&inbox, 2).is_empty(), "{:?}", keywords(&inbox, 2));
+    }
+    drop((inbox, store));
+    let inbox = world.mailbox(&world.open(), "bob", "INBOX");
+    assert_eq!(
+        (keywords(&inbox, 2).len(), keywords(&inbox, 1)),
+        (0, vec!["fifth".to_owned()])
+    );
+}
