@@ -1,13 +1,13 @@
 //! Opening an account: its folders, its index, and what an unclean end left between the two.
 
+mod left;
+mod temporary;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
-    io,
-    path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use facteur_disk::{Disk, EntryKind};
 use facteur_format::{Identity, Subscriptions};
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{
@@ -17,13 +17,18 @@ use facteur_model::{
 use crate::{
     StoreError, adopt, folders,
     format::Layout,
-    log::Log,
     maildir, maintenance,
-    owner::{FORGOTTEN, Folder, Owner, START, State, UID_VALIDITY},
+    owner::{FORGOTTEN, Folder, Owner, State, UID_VALIDITY},
     reconcile, replay,
     shared::Shared,
     slot::{SESSION, Slot, index_path},
     view::Core,
+};
+
+pub(crate) use self::left::{Left, left};
+use self::{
+    left::Start,
+    temporary::{remove_temporary, remove_temporary_files},
 };
 
 /// Opens an account; makes its home and its folders when they are missing. An index that is damaged
@@ -126,81 +131,6 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     Ok(Owner::new(spec, layout, slot, state))
 }
 
-/// How an account was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// In order.
-    Clean,
-    /// In use with this store's journal, whose changes are done or still to be done.
-    OpenHere,
-    /// In use with another journal, or its index is new: the files know better.
-    Elsewhere,
-}
-
-pub(crate) fn left(index: &Index, log: &Log) -> Result<Left, StoreError> {
-    let noted = index.fact(SESSION)?;
-    Ok(
-        match noted.as_deref().and_then(|noted| noted.split_once(' ')) {
-            Some(("open", journal)) if journal == log.id().to_string() => Left::OpenHere,
-            None if noted.as_deref() == Some("clean") => Left::Clean,
-            // What an earlier version wrote when it had left the account in order.
-            Some(("clean", _)) => Left::Clean,
-            _ => Left::Elsewhere,
-        },
-    )
-}
-
-/// What happened since the account was opened last.
-struct Start {
-    /// The machine may have lost flag changes that clients had seen.
-    loss: bool,
-    /// The process ended in the middle of something.
-    unclean: bool,
-    /// The journal has lost changes that may have been this account's.
-    damage: bool,
-}
-
-impl Start {
-    fn of(index: &Index, shared: &Shared) -> Result<Self, StoreError> {
-        let noted = index.fact(START)?;
-        let mut noted = noted.iter().flat_map(|noted| noted.split(' '));
-        let mut differs = |now: u64| noted.next().and_then(|then| then.parse().ok()) != Some(now);
-        let now = &shared.start;
-        let (loss, unclean) = (differs(now.losses), differs(now.unclean_ends));
-        Ok(Self {
-            loss,
-            unclean,
-            damage: differs(now.damages) && now.damages > 0,
-        })
-    }
-
-    /// MODSEQs that may have been seen and lost are not given again.
-    fn note(
-        &self,
-        shared: &Shared,
-        index: &mut Index,
-        state: &mut State,
-    ) -> Result<(), StoreError> {
-        if !self.loss && !self.unclean && !self.damage {
-            return Ok(());
-        }
-        let now = &shared.start;
-        let now = format!("{} {} {}", now.losses, now.unclean_ends, now.damages);
-        index.transaction(|transaction| {
-            for folder in state.folders.values_mut().filter(|_| self.loss) {
-                let ceiling = ModSeq::new(folder.identity.modseq_ceiling);
-                let used = folder.row.highest_modseq > ModSeq::new(1);
-                if used && folder.row.highest_modseq < ceiling {
-                    folder.row.highest_modseq = ceiling;
-                    transaction.set_mailbox(&folder.row)?;
-                }
-            }
-            transaction.set_fact(START, &now)
-        })?;
-        Ok(())
-    }
-}
-
 /// What was expunged from these mailboxes before is not known, or not all: who asks is told so.
 fn forget_expunged(
     index: &mut Index,
@@ -263,53 +193,6 @@ fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
         transaction.set_fact(FORGOTTEN, &now.to_string())
     })?;
     Ok(())
-}
-
-/// Removes files under construction, and in the home mailboxes that were being deleted.
-fn remove_temporary(disk: &Disk, dir: &Path, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
-    for (path, kind) in temporary(disk, dir, going)? {
-        match kind {
-            EntryKind::Dir if folders::is_grave(&path) => {}
-            EntryKind::Dir => disk.remove_dir_all(&path)?,
-            _ => disk.unlink(&path)?,
-        }
-    }
-    Ok(())
-}
-
-/// The same, but for folders: beside a mailbox's messages they are mailboxes.
-fn remove_temporary_files(
-    disk: &Disk,
-    dir: &Path,
-    going: &HashSet<PathBuf>,
-) -> Result<(), StoreError> {
-    let found = temporary(disk, dir, going)?;
-    for (path, _) in found.iter().filter(|(_, kind)| *kind == EntryKind::File) {
-        disk.unlink(path)?;
-    }
-    Ok(())
-}
-
-fn temporary(
-    disk: &Disk,
-    dir: &Path,
-    going: &HashSet<PathBuf>,
-) -> Result<Vec<(PathBuf, EntryKind)>, StoreError> {
-    let entries = match disk.read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let temporary = entries
-        .into_iter()
-        .filter(|entry| {
-            let name = entry.name.to_str();
-            name.is_some_and(facteur_sdbox::Layout::is_temporary)
-        })
-        .map(|entry| (dir.join(&entry.name), entry.kind));
-    // What waits for a checkpoint may still be needed.
-    Ok(temporary
-        .filter(|(path, _)| !going.contains(path))
-        .collect())
 }
 
 /// The highest UIDVALIDITY that the index knows of.
