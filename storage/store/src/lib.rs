@@ -28,6 +28,7 @@ mod expunge;
 mod flags;
 mod folders;
 mod format;
+mod handles;
 mod headers;
 mod keywords;
 mod load;

@@ -1,11 +1,11 @@
 //! What all accounts of a store share.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map},
+    collections::{BTreeMap, HashMap, HashSet, btree_map},
     fmt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -20,6 +20,7 @@ use facteur_spool::{Entry, Spool};
 use crate::{
     Options, StoreError,
     compress::Compression,
+    handles::Handles,
     load,
     log::Log,
     maildir,
@@ -28,9 +29,6 @@ use crate::{
     start::Run,
     usage::{Gate, UsageChanged},
 };
-
-/// Most open index databases.
-const MAX_HANDLES: usize = 128;
 
 /// Called with entries that came into the spool.
 pub type Spooled = Arc<dyn Fn(&[Entry]) + Send + Sync>;
@@ -425,31 +423,5 @@ impl Drop for Closed {
         let closed = &self.shared.closed;
         let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.remove(&self.id);
-    }
-}
-
-/// Open index databases, in the order they were opened: the eldest gives way.
-#[derive(Default)]
-pub(crate) struct Handles {
-    open: Mutex<VecDeque<Weak<Owner>>>,
-}
-
-impl Handles {
-    /// Notes that `owner` opened its index.
-    pub(crate) fn opened(&self, owner: &Arc<Owner>) {
-        let excess = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.push_back(Arc::downgrade(owner));
-            let excess = open.len().saturating_sub(MAX_HANDLES);
-            open.drain(..excess).collect::<Vec<_>>()
-        };
-        // Closing a database takes a while: nobody waits for it.
-        for eldest in excess {
-            if eldest.upgrade().is_some_and(|owner| !owner.release()) {
-                // In use just now.
-                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                open.push_back(eldest);
-            }
-        }
     }
 }
