@@ -31,8 +31,6 @@ use crate::{
 /// Accounts with a client that changes things, then accounts that POP3 empties.
 const READERS: usize = 16;
 const POPPED: usize = 4;
-/// An account that has so many messages gets no more for a while.
-const FULL: usize = 200;
 
 /// What the server used at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +43,18 @@ pub struct Sample {
     pub anonymous: u64,
     /// Open files.
     pub open_files: usize,
+    /// Messages in folders, copies counted.
+    pub messages: usize,
     /// Things that were asked for and answered.
     pub answered: u64,
 }
 
 impl Sample {
-    fn take(facteur: &Facteur, at: Duration, answered: u64) -> Self {
+    fn take(facteur: &Facteur, at: Duration, ledger: &Mutex<Ledger>) -> Self {
+        let (messages, answered) = {
+            let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            (ledger.messages(), ledger.answered)
+        };
         let process = format!("/proc/{}", facteur.pid());
         let rollup = fs::read_to_string(format!("{process}/smaps_rollup")).expect("its memory");
         let kib = |name: &str| {
@@ -64,6 +68,7 @@ impl Sample {
             pss: kib("Pss:"),
             anonymous: kib("Anonymous:"),
             open_files: open_files.count(),
+            messages,
             answered,
         }
     }
@@ -132,12 +137,10 @@ pub fn soak(setup: Setup, seed: u64, length: Duration, every: Duration) -> Soake
     facteur.stop();
     facteur.restart();
     check(&facteur, &mut ledger, None);
-    let accounts = ledger.accounts.values();
-    let messages = accounts.map(|account| account.messages.len()).sum();
     Soaked {
         samples,
         done: counts.done(ledger.answered),
-        messages,
+        messages: ledger.messages(),
     }
 }
 
@@ -208,11 +211,7 @@ fn watch(
     let mut samples = Vec::new();
     while started.elapsed() < length {
         thread::sleep(every.min(length.saturating_sub(started.elapsed())));
-        let answered = ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .answered;
-        samples.push(Sample::take(facteur, started.elapsed(), answered));
+        samples.push(Sample::take(facteur, started.elapsed(), ledger));
         facteur.signal(Signal::HUP);
         add(&counts.reloads, 1);
     }
@@ -255,7 +254,7 @@ fn recipients(work: &Work<'_>, random: &mut Random) -> Vec<String> {
     let mut to: Vec<String> = Vec::new();
     for _ in 0..=random.below(3) {
         let user = user(random.below(READERS + POPPED));
-        if !to.contains(&user) && ledger.account(&user).messages.len() < FULL {
+        if !to.contains(&user) && !ledger.account(&user).is_full() {
             to.push(user);
         }
     }

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! Deliveries by SMTP and LMTP to 20 accounts; clients of IMAP that append, flag, copy, move, expunge,
-//! make, rename, remove and subscribe to folders; others in IDLE; POP3 sessions; scripts stored; SIGHUP
-//! with every sample. It fails at the first error reply, at a message that is not where it must be at the
-//! end, and when memory or open files have grown: the median of the last quarter against that of the
-//! second. `--config` adds sections to the configuration, to make checkpoints more frequent for instance.
+//! make, rename, remove and subscribe to folders, and keep what there is about level; others in IDLE;
+//! POP3 sessions; scripts stored; SIGHUP with every sample. It fails at the first error reply, at a
+//! message that is not where it must be at the end, and when memory or open files have grown: the
+//! median of the last quarter against that of the second. `--config` adds sections to the
+//! configuration, to make checkpoints more frequent for instance.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -42,16 +43,17 @@ fn main() {
     let length = Duration::from_secs(seconds);
     let soaked = soak(setup, seed, length, Duration::from_secs(every));
     println!(
-        "{:>7} {:>10} {:>14} {:>6} {:>10}",
-        "s", "PSS KiB", "anonymous KiB", "files", "answered"
+        "{:>7} {:>10} {:>14} {:>6} {:>9} {:>10}",
+        "s", "PSS KiB", "anonymous KiB", "files", "messages", "answered"
     );
     for sample in &soaked.samples {
         println!(
-            "{:>7} {:>10} {:>14} {:>6} {:>10}",
+            "{:>7} {:>10} {:>14} {:>6} {:>9} {:>10}",
             sample.at.as_secs(),
             sample.pss,
             sample.anonymous,
             sample.open_files,
+            sample.messages,
             sample.answered
         );
     }
@@ -72,6 +74,12 @@ fn main() {
         &soaked.samples,
         |sample| sample.open_files as u64,
         32,
+    );
+    summary(
+        "messages",
+        &soaked.samples,
+        |sample| sample.messages as u64,
+        0,
     );
     if grown {
         println!("it has grown");

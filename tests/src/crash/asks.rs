@@ -14,9 +14,22 @@ impl Message {
             self.places.ask(left);
         }
     }
+
+    /// Whether it is in no folder for sure.
+    fn is_nowhere(&self) -> bool {
+        self.places.0 == [Placement::new()]
+    }
 }
 
+/// So many messages are enough for an account.
+const MANY: usize = 200;
+
 impl Account {
+    /// Whether it is to get no more for a while: in a long run it keeps about what it has.
+    pub(crate) fn is_full(&self) -> bool {
+        self.messages.len() >= MANY
+    }
+
     /// Whether nothing is asked of the message, which is in `folder`.
     pub(crate) fn is_settled(&self, id: &str, folder: &str) -> bool {
         let places = self.messages.get(id).map(|message| &message.places.0);
@@ -26,8 +39,7 @@ impl Account {
     /// It is gone for good. Should it come back, it is one that nobody sent.
     pub(crate) fn gone(&mut self, id: &str) {
         self.answered(id);
-        let nowhere = |message: &Message| message.places.0 == [Placement::new()];
-        if self.messages.get(id).is_some_and(nowhere) {
+        if self.messages.get(id).is_some_and(Message::is_nowhere) {
             self.messages.remove(id);
         }
     }
@@ -110,5 +122,6 @@ impl Account {
                 message.places.answered();
             }
         }
+        self.messages.retain(|_, message| !message.is_nowhere());
     }
 }

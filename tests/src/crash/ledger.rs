@@ -144,6 +144,14 @@ impl Ledger {
         self.next
     }
 
+    /// Messages in folders, each copy counted.
+    pub(crate) fn messages(&self) -> usize {
+        let accounts = self.accounts.values();
+        let messages = accounts.flat_map(|account| account.messages.values());
+        let places = messages.filter_map(|message| message.places.now());
+        places.map(Placement::len).sum()
+    }
+
     pub(crate) fn account(&mut self, user: &str) -> &mut Account {
         self.accounts.entry(user.to_owned()).or_default()
     }
