@@ -168,7 +168,7 @@ impl DiskFile {
         self.point("sync_data")?;
         if self
             .disk
-            .sync_recorded("sync_data", SyncOf::Data(self.id))?
+            .sync_recorded("sync_data", self.path.as_deref(), SyncOf::Data(self.id))?
         {
             return Ok(());
         }
@@ -181,7 +181,10 @@ impl DiskFile {
     /// After one, what was written before may be lost: never try again on the same file.
     pub fn sync_all(&self) -> io::Result<()> {
         self.point("sync_all")?;
-        if self.disk.sync_recorded("sync_all", SyncOf::File(self.id))? {
+        if self
+            .disk
+            .sync_recorded("sync_all", self.path.as_deref(), SyncOf::File(self.id))?
+        {
             return Ok(());
         }
         self.file.sync_all()

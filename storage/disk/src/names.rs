@@ -50,7 +50,11 @@ impl FileSystem {
     pub fn sync(&self) -> io::Result<()> {
         let disk = &self.disk;
         disk.point_at("sync_file_system", &self.path)?;
-        if disk.sync_recorded("sync_file_system", SyncOf::All(&self.path))? {
+        if disk.sync_recorded(
+            "sync_file_system",
+            Some(&self.path),
+            SyncOf::All(&self.path),
+        )? {
             return Ok(());
         }
         rustix::fs::syncfs(&self.folder).map_err(io::Error::from)
@@ -142,7 +146,7 @@ impl Disk {
     /// As `open(2)` and `fsync(2)`.
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.point_at("sync_dir", path)?;
-        if self.sync_recorded("sync_dir", SyncOf::Dir(path))? {
+        if self.sync_recorded("sync_dir", Some(path), SyncOf::Dir(path))? {
             return Ok(());
         }
         File::open(path)?.sync_all()
@@ -167,7 +171,7 @@ impl Disk {
     /// As `open(2)` and `syncfs(2)`.
     pub fn sync_file_system(&self, path: &Path) -> io::Result<()> {
         self.point_at("sync_file_system", path)?;
-        if self.sync_recorded("sync_file_system", SyncOf::All(path))? {
+        if self.sync_recorded("sync_file_system", Some(path), SyncOf::All(path))? {
             return Ok(());
         }
         rustix::fs::syncfs(File::open(path)?).map_err(io::Error::from)

@@ -225,15 +225,14 @@ impl Layout {
         list.write_unsynced(disk, folder, identity.guid)
     }
 
-    /// Makes a mailbox's folder durable, with all that [`Layout::make`] put there.
+    /// Makes a mailbox's folder durable, with what [`Layout::make`] put there to say who it is.
     ///
     /// # Errors
     /// As `open(2)` and `fsync(2)`.
     pub fn sync(&self, disk: &Disk, name: &MailboxName) -> io::Result<()> {
         let folder = self.folder(name);
-        for file in [folder.join(IDENTITY), UidList::path(&folder)] {
-            disk.open(&file)?.sync_all()?;
-        }
+        // The list says nothing more.
+        disk.open(&folder.join(IDENTITY))?.sync_all()?;
         disk.sync_dir(&folder)?;
         disk.sync_dir(&self.root)
     }

@@ -67,6 +67,10 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     if tidy {
         remove_temporary(disk, layout.home(), &going)?;
         remove_temporary(disk, &layout.home().join("sieve"), &going)?;
+        if let Layout::Maildir(layout) = &layout {
+            // INBOX need not be a mailbox any more, and becomes one again.
+            maildir::remove_marked(disk, &layout.tmp(&MailboxName::inbox()), &going)?;
+        }
     }
     for (_, grave) in folders::graves(disk, &layout)? {
         // What was copied from it need not be durable yet.

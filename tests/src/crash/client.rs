@@ -12,7 +12,7 @@ use crate::{PATIENCE, Response, imap::literal_length};
 
 /// What was sent and received since the last crash but one, for whoever looks into a broken promise.
 static TRANSCRIPT: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
-const TRANSCRIPT_LINES: usize = 4000;
+const TRANSCRIPT_LINES: usize = 40_000;
 
 /// Adds a line to the transcript.
 pub(crate) fn note(line: String) {

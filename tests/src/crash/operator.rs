@@ -30,8 +30,11 @@ pub(crate) fn ask(data: &Path, verb: &str, account: &str) -> Option<Value> {
     let mut outcome = None;
     for line in BufReader::new(&stream).lines() {
         let line = line.ok()?;
-        note(format!("operator < {line:.300}"));
         let answer: Value = serde_json::from_str(&line).ok()?;
+        if answer.get("progress").is_some() {
+            continue;
+        }
+        note(format!("operator < {line:.300}"));
         assert!(answer.get("failed").is_none(), "{verb} {account}: {line}");
         if let Some(item) = answer.get("item") {
             outcome = Some(item.clone());

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::Random;
 
+/// So many folders of its own are enough for an account.
+const MANY_FOLDERS: usize = 8;
+
 /// A client of IMAP at one account.
 pub(crate) struct Reader<'a> {
     work: &'a Work<'a>,
@@ -34,8 +37,9 @@ impl<'a> Reader<'a> {
 
     /// Does one thing.
     pub(crate) fn act(&mut self, folder: &str) -> Option<()> {
+        let full = self.with(|account| account.is_full());
         match self.random.below(10) {
-            0 | 1 => self.append(folder),
+            0 | 1 if !full => self.append(folder),
             2 => self.change_folders(),
             3 => self.subscribe(folder),
             _ => self.change_messages(folder),
@@ -84,7 +88,7 @@ impl<'a> Reader<'a> {
         own.retain(|name| name.starts_with('F') && name != "Filed");
         let name = format!("F{number}");
         match self.random.below(3) {
-            0 if !own.is_empty() => {
+            choice if own.len() > MANY_FOLDERS || (choice == 0 && !own.is_empty()) => {
                 let gone = self.random.pick(&own).clone();
                 self.with(|account| {
                     account.folders.get_mut(&gone)?.ask(false);
@@ -138,7 +142,9 @@ impl<'a> Reader<'a> {
         let wanted = self.random.below(2) == 0;
         self.with(|account| {
             let state = account.subscriptions.entry(folder.to_owned());
-            state.or_insert_with(|| Doubt::sure(false)).ask(wanted);
+            // The server subscribes some by itself.
+            let unknown = || Doubt(vec![false, true]);
+            state.or_insert_with(unknown).ask(wanted);
         });
         let verb = if wanted { "SUBSCRIBE" } else { "UNSUBSCRIBE" };
         self.imap.must(&format!("{verb} \"{folder}\""))?;
@@ -164,7 +170,9 @@ impl<'a> Reader<'a> {
         if chosen.is_empty() {
             return Some(());
         }
+        let full = self.with(|account| account.is_full());
         match self.random.below(6) {
+            _ if full => self.expunge(folder, &chosen),
             0 | 1 => self.store(folder, &view, &chosen),
             2 | 3 => self.transfer(folder, chosen, self.random.clone().below(2) == 0),
             _ => self.expunge(folder, &chosen),

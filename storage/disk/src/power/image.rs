@@ -1,7 +1,7 @@
 //! What a power loss may leave.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
@@ -95,7 +95,7 @@ impl<'a> Image<'a> {
     pub(super) fn new(
         log: &'a Log,
         (at, seed): (usize, u64),
-        ignored: Option<usize>,
+        ignored: &BTreeSet<usize>,
         present: Option<&'a Copies>,
     ) -> Self {
         let events = log.events.get(..at).unwrap_or(&log.events);
@@ -107,7 +107,7 @@ impl<'a> Image<'a> {
                     Synced::All => index + 2,
                     _ => index + 1,
                 };
-                if ignored != Some(moment) {
+                if !ignored.contains(&moment) {
                     durable.note(*what, *upto);
                 }
             }
@@ -132,7 +132,7 @@ impl<'a> Image<'a> {
                 Event::Names(namings) => image.name(namings, index, &durable, choice),
                 Event::Sync { .. } => {}
                 Event::Copies { copies, synced } => {
-                    let synced = *synced && ignored != Some(index + 1);
+                    let synced = *synced && !ignored.contains(&(index + 1));
                     image.copies(copies, |number| synced || choice.keeps(index, number));
                     if synced {
                         image.external.retain(|dir, _| copies.contains_key(dir));

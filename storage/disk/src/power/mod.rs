@@ -96,6 +96,8 @@ pub struct Sync {
     pub moment: usize,
     /// The fault point's name.
     pub name: &'static str,
+    /// The file or folder, as it was called when it was opened.
+    pub path: PathBuf,
 }
 
 /// Which of SQLite's files are copied.
@@ -159,7 +161,12 @@ impl Disk {
     }
 
     /// Records a sync instead of carrying it out; `false` if it is to be carried out.
-    pub(crate) fn sync_recorded(&self, name: &'static str, of: SyncOf<'_>) -> io::Result<bool> {
+    pub(crate) fn sync_recorded(
+        &self,
+        name: &'static str,
+        path: Option<&Path>,
+        of: SyncOf<'_>,
+    ) -> io::Result<bool> {
         let Some(recorder) = &self.recorder else {
             return Ok(self.skips_syncs);
         };
@@ -180,7 +187,8 @@ impl Disk {
             log.events.push(Event::Copies { copies, synced });
         }
         let moment = log.events.len();
-        log.syncs.push(Sync { moment, name });
+        let path = path.unwrap_or(Path::new("")).to_owned();
+        log.syncs.push(Sync { moment, name, path });
         Ok(true)
     }
 }
@@ -367,10 +375,10 @@ impl PowerLoss {
     /// # Errors
     /// When `into` cannot be written.
     pub fn image(&self, at: usize, seed: u64, into: &Path) -> io::Result<()> {
-        self.image_without(at, seed, None, into)
+        self.image_without(at, seed, &[], into)
     }
 
-    /// As [`PowerLoss::image`], on a disk that did nothing at sync `ignored` of
+    /// As [`PowerLoss::image`], on a disk that did nothing at the syncs `ignored` of
     /// [`PowerLoss::syncs`]: a sync that no test misses is not needed.
     ///
     /// # Errors
@@ -379,7 +387,7 @@ impl PowerLoss {
         &self,
         at: usize,
         seed: u64,
-        ignored: Option<usize>,
+        ignored: &[usize],
         into: &Path,
     ) -> io::Result<()> {
         let present = match at >= self.moments() {
@@ -387,8 +395,8 @@ impl PowerLoss {
             false => None,
         };
         let log = self.recorder.lock();
-        let ignored = ignored.and_then(|index| log.syncs.get(index));
-        let ignored = ignored.map(|sync| sync.moment);
-        image::Image::new(&log, (at, seed), ignored, present.as_ref()).build(into)
+        let ignored = ignored.iter().filter_map(|index| log.syncs.get(*index));
+        let ignored = ignored.map(|sync| sync.moment).collect();
+        image::Image::new(&log, (at, seed), &ignored, present.as_ref()).build(into)
     }
 }

@@ -65,7 +65,9 @@ fn holds(
     promises: &[Promise],
 ) -> Result<(), String> {
     let into = tempfile::tempdir().unwrap();
-    power.image_without(at, seed, ignored, into.path()).unwrap();
+    power
+        .image_without(at, seed, ignored.as_slice(), into.path())
+        .unwrap();
     let made = promises.partition_point(|promise| promise.moment <= at);
     let promise = promises[made - 1];
     // A cut may be under way although the promise to begin it came a little later.

@@ -299,13 +299,21 @@ pub(crate) fn open(
 }
 
 /// Removes files of ours that were to become messages, except what waits for a checkpoint.
-fn remove_marked(disk: &Disk, tmp: &Path, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
+pub(crate) fn remove_marked(
+    disk: &Disk,
+    tmp: &Path,
+    going: &HashSet<PathBuf>,
+) -> Result<(), StoreError> {
     let mut marked = Vec::new();
-    disk.each_name(tmp, |name, _| {
+    let listed = disk.each_name(tmp, |name, _| {
         if BaseNames::mark(name).is_some() {
             marked.push(tmp.join(OsStr::from_bytes(name)));
         }
-    })?;
+    });
+    match listed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    }
     for path in marked.iter().filter(|path| !going.contains(*path)) {
         disk.unlink_if_there(path)?;
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc};
 
 use facteur_disk::{Disk, Faults, PowerLoss};
-use facteur_model::{Flag, FlagOperation, Flags, Keyword, MailFormat, Uid};
+use facteur_model::{Flag, FlagOperation, Flags, Keyword, MailFormat, ModSeq, Uid, UidValidity};
 use facteur_spool::{Entry, SpoolError};
 use facteur_store::{Append, Batch, Body, FlagChange, MemoryEntry, Store, StoreError};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many steps a run has.
-pub(crate) const STEPS: usize = 19;
+pub(crate) const STEPS: usize = 20;
 
 /// Where each message is: account, mailbox, its token.
 type Census = BTreeMap<(String, String, String), u32>;
@@ -31,7 +31,11 @@ pub(crate) struct Run {
     pub(crate) power: Option<PowerLoss>,
     pub(crate) moments: Vec<(usize, usize, usize)>,
     /// What only the index has need not be there.
-    index_lost: bool,
+    pub(crate) index_lost: bool,
+    /// The HIGHESTMODSEQ of bob's INBOX that was seen after a step.
+    modseqs: Vec<(&'static str, ModSeq)>,
+    /// The UIDVALIDITY of a mailbox that a client made.
+    made: Option<UidValidity>,
 }
 
 impl Run {
@@ -61,6 +65,8 @@ impl Run {
             power: None,
             moments: Vec::new(),
             index_lost: false,
+            modseqs: Vec::new(),
+            made: None,
         }
     }
 
@@ -113,7 +119,11 @@ impl Run {
                 keywords: Vec::new(),
                 unchanged_since: None,
             };
-            inbox(run)?.store(&uids(&[1]), &seen).map(|_| ())
+            let inbox = inbox(run)?;
+            inbox.store(&uids(&[1]), &seen)?;
+            run.modseqs
+                .push(("flags", inbox.snapshot().highest_modseq()));
+            Ok(())
         });
         self.step("expunge", |run| {
             inbox(run)?.expunge(&uids(&[1, 5]), true).map(|_| ())
@@ -148,8 +158,12 @@ impl Run {
             store.commit(batch([append])).map(|_| ())
         });
         // A copy of a copy, whose original and whose folder go. One that failed had a UID, too.
-        self.step("gather", |run| {
+        self.step("create", |run| {
             bob(run)?.create(&name("Source"))?;
+            run.made = Some(bob(run)?.status(&name("Source"))?.uid_validity);
+            Ok(())
+        });
+        self.step("gather", |run| {
             let inbox = bob(run)?.open(&name("INBOX"))?;
             inbox.copy(&uids(&[2]), &name("Source")).map(|_| ())
         });
@@ -166,7 +180,10 @@ impl Run {
                 unchanged_since: None,
             };
             let inbox = bob(run)?.open(&name("INBOX"))?;
-            inbox.store(&uids(&[2]), &change).map(|_| ())
+            inbox.store(&uids(&[2]), &change)?;
+            run.modseqs
+                .push(("keywords", inbox.snapshot().highest_modseq()));
+            Ok(())
         });
         self.step("subscriptions", |run| {
             bob(run)?.set_subscribed(&name("INBOX"), true)?;
@@ -208,6 +225,10 @@ impl Run {
         let scattered = count("bob", "Kept", "p2");
         let gathered = least("scatter").min(least("gather"));
         assert!((gathered..=1).contains(&scattered), "scatter: {scattered}");
+        if acknowledged("create") && bob.has_mailbox(&name("Source")).unwrap() {
+            let now = bob.status(&name("Source")).unwrap().uid_validity;
+            assert_eq!(Some(now), self.made);
+        }
         if acknowledged("drop") {
             assert!(!bob.has_mailbox(&name("Source")).unwrap());
         }
@@ -217,7 +238,9 @@ impl Run {
             assert!(!subscribed.contains(&name("Spam")), "{subscribed:?}");
         }
         // Flags are durable with what the journal is synced for next.
-        if acknowledged("keywords") && acknowledged("memory") && !self.index_lost {
+        let names_say = crate::FORMAT == MailFormat::Maildir && acknowledged("checkpoint");
+        let known = !self.index_lost || names_say;
+        if acknowledged("keywords") && acknowledged("memory") && known {
             let inbox = bob.open(&name("INBOX")).unwrap();
             let snapshot = inbox.snapshot();
             let message = snapshot.by_uid(Uid::new(2).unwrap()).unwrap();
@@ -227,6 +250,14 @@ impl Run {
         }
         if acknowledged("memory") && !self.index_lost {
             assert!(bob.remembers(&[7; 32], 0).unwrap());
+        }
+        // The flags may be lost with the machine; what was seen of them is not given to others.
+        let now = bob.open(&name("INBOX")).unwrap().snapshot();
+        for (_, seen) in self.modseqs.iter().filter(|(step, _)| acknowledged(step)) {
+            assert!(
+                now.highest_modseq() >= *seen,
+                "MODSEQ {seen:?} is given again"
+            );
         }
         if acknowledged("held") && acknowledged("batch") {
             assert!(store.spool().entry(&self.relayed.queue_id).unwrap().held);
@@ -332,7 +363,8 @@ impl Run {
             assert!(!bob.has_mailbox(&name("Old/Below")).unwrap());
         }
         if acknowledged("script") {
-            assert_eq!(bob.active_script().unwrap().unwrap().0, "main");
+            let (name, text) = bob.active_script().unwrap().unwrap();
+            assert_eq!((&*name, &*text), ("main", &b"keep;"[..]));
         }
         self.check_more(store, &count);
         // The store works on, and gives no UID twice.

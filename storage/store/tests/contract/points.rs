@@ -8,7 +8,7 @@ use std::{
 use facteur_disk::Faults;
 
 /// What a path is about.
-fn class(root: &Path, path: &Path) -> &'static str {
+pub(crate) fn class(root: &Path, path: &Path) -> &'static str {
     let inner = path.strip_prefix(root).unwrap_or(path);
     let names = inner.components().filter_map(|component| match component {
         Component::Normal(name) => name.to_str(),

@@ -25,6 +25,8 @@ mod leftover;
 mod outside;
 #[path = "../contract/points.rs"]
 mod points;
+#[path = "../contract/power.rs"]
+mod power;
 #[path = "../contract/quota.rs"]
 mod quota;
 #[path = "../contract/rebuild.rs"]
