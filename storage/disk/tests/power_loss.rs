@@ -59,7 +59,9 @@ fn image(
     ignored: Option<usize>,
 ) -> BTreeMap<String, String> {
     let into = tempdir().unwrap();
-    power.image_without(at, seed, ignored.as_slice(), into.path()).unwrap();
+    power
+        .image_without(at, seed, ignored.as_slice(), into.path())
+        .unwrap();
     tree(into.path())
 }
 
