@@ -4,7 +4,7 @@
 //! ```text
 //! cargo build && cargo run -p facteur-tests --example crash -- [--seconds N | --crashes N | --all]
 //!     [--strace | --each-sync] [--kind process|machine|chance] [--seed N] [--steps N]
-//!     [--format sdbox|maildir] [--config TOML]
+//!     [--format sdbox|maildir] [--config TOML] [--stop]
 //! ```
 //!
 //! It must run as root: the server (as nobody) lies on a file system of its own, mounted through
@@ -13,7 +13,7 @@
 //!
 //! The table at the end says how often each point was struck; one that never was is a failure (with
 //! `--strace`, which cannot choose the file: a call that never was), as is every broken promise; after
-//! one it starts afresh and goes on. `--all` aims at each point 30 times. The choice of points follows
+//! one it starts afresh and goes on, unless told to `--stop`. `--all` aims at each point 30 times. The choice of points follows
 //! from the seed, not how threads interleave. `FACTEUR_CRASH_TRANSCRIPT` names a file for what clients
 //! said and heard before the last broken promise.
 //!
