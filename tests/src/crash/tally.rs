@@ -28,10 +28,20 @@ struct Row {
     struck: Counts,
 }
 
+/// So many tries in vain count as one that was met: what few runs meet is aimed at more often.
+const VAIN: usize = 6;
+
 impl Row {
     fn misses(&self) -> usize {
         let sum = |counts: &Counts| counts.values().sum::<usize>();
         sum(&self.aimed).saturating_sub(sum(&self.struck))
+    }
+
+    /// How much was done for a kind of crash.
+    fn done(&self, crash: Crash) -> usize {
+        let of = |counts: &Counts| counts.get(&crash).copied().unwrap_or(0);
+        let (aimed, struck) = (of(&self.aimed), of(&self.struck));
+        struck + aimed.saturating_sub(struck) / VAIN
     }
 }
 
@@ -55,15 +65,14 @@ impl Tally {
         rows.map(|((_, point), row)| (*point, row.met))
     }
 
-    /// The point and the kind of crash that were aimed at least, and how often that was.
+    /// The points and the kinds of crash for which least was done, and how much that was.
     fn least(&self, phase: Phase, kinds: &[Crash]) -> Option<(usize, Vec<(FaultPoint, Crash)>)> {
         let rows = self.rows.iter().filter(|((of, _), _)| *of == phase);
         let cells = rows.flat_map(|((_, point), row)| {
-            let all: usize = row.aimed.values().sum();
-            kinds.iter().map(move |crash| {
-                let aimed = row.aimed.get(crash).copied().unwrap_or(0);
-                ((all, aimed), (*point, *crash))
-            })
+            let all: usize = Crash::ALL.iter().map(|crash| row.done(*crash)).sum();
+            kinds
+                .iter()
+                .map(move |crash| ((all, row.done(*crash)), (*point, *crash)))
         });
         let cells: Vec<_> = cells.collect();
         let least = cells.iter().map(|(count, _)| *count).min()?;
@@ -71,7 +80,7 @@ impl Tally {
         Some((least.0, cells.map(|(_, cell)| cell).collect()))
     }
 
-    /// Whether starts were aimed at less than runs.
+    /// Whether less was done for starts than for runs.
     pub(super) fn start_is_due(&self, kinds: &[Crash]) -> bool {
         let least = |phase| self.least(phase, kinds).map(|(count, _)| count);
         match (least(Phase::Start), least(Phase::Run)) {
@@ -80,21 +89,23 @@ impl Tally {
         }
     }
 
-    /// Aims at a call of the point that was aimed at least, so that each has its turn with each kind.
+    /// Aims at a call of a point for which least was done, so that each has its turn with each kind.
+    /// Says how often it was aimed at in vain.
     pub(super) fn aim(
         &mut self,
         phase: Phase,
         kinds: &[Crash],
         random: &mut Random,
-    ) -> Option<(Crash, Strike)> {
+    ) -> Option<(Crash, Strike, usize)> {
         let (_, cells) = self.least(phase, kinds)?;
         let (point, crash) = *random.pick(&cells);
         let row = self.rows.entry((phase, point)).or_default();
         // What was aimed at in vain is tried earlier: not every run gets so far.
-        let early = row.met >> row.misses().min(16);
+        let misses = row.misses();
+        let early = row.met >> misses.min(16);
         *row.aimed.entry(crash).or_insert(0) += 1;
         let nth = 1 + random.below(early.max(1));
-        Some((crash, Strike { point, nth }))
+        Some((crash, Strike { point, nth }, misses))
     }
 
     pub(super) fn strike(&mut self, phase: Phase, point: FaultPoint, crash: Crash) {

@@ -253,10 +253,41 @@ impl Image {
             node.links = 0;
         }
         self.count_links();
+        if self.part_folders(&mut random) {
+            self.count_links();
+        }
+        self.sync_all();
         if loss != Loss::Nothing {
             self.rename_boot();
         }
         self
+    }
+
+    /// A folder that was renamed to another one may be in both: a folder has one name, the old one or
+    /// the new one. Says whether there was one.
+    fn part_folders(&mut self, random: &mut Random) -> bool {
+        let mut places: BTreeMap<u64, Vec<(u64, OsString)>> = BTreeMap::new();
+        for (folder, node) in &self.nodes {
+            let Content::Folder { names, .. } = &node.content else {
+                continue;
+            };
+            for (name, entry) in names {
+                let of = self.nodes.get(&entry.node);
+                if of.is_some_and(|of| matches!(of.content, Content::Folder { .. })) {
+                    let place = (*folder, name.clone());
+                    places.entry(entry.node).or_default().push(place);
+                }
+            }
+        }
+        places.retain(|_, places| places.len() > 1);
+        let any = !places.is_empty();
+        for mut places in places.into_values() {
+            places.swap_remove(random.below(places.len()));
+            for (folder, name) in places {
+                self.unbind(folder, &name);
+            }
+        }
+        any
     }
 
     /// The server tells by the kernel's name of this boot whether the machine has been down. Here it
@@ -270,6 +301,7 @@ impl Image {
         }
     }
 
+    /// Removes what is not reached any more, and counts the names of what is.
     fn count_links(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);
         let mut open = vec![ROOT];
@@ -293,7 +325,6 @@ impl Image {
                 (node.links, node.parent, node.name) = (count, parent, name);
             }
         }
-        self.sync_all();
     }
 }
 

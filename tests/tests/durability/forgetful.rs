@@ -109,3 +109,37 @@ fn forgetful_disk_by_chance_keeps_some_pages_of_what_was_not_synced() {
     );
     assert!(pages.contains(&b'a') && pages.contains(&b'b'), "{pages:?}");
 }
+
+#[test]
+fn forgetful_disk_after_power_loss_has_a_renamed_folder_in_one_place() {
+    if !require_forgetful() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    let mut disk = Forgetful::mount(root, Image::new(0));
+    let (mut old, mut new) = (0, 0);
+    for number in 0..16 {
+        let [from, to, moved] =
+            ["from", "to", "moved"].map(|name| root.join(format!("{name} {number}")));
+        for folder in [&from, &to, &from.join("it")] {
+            fs::create_dir(folder).unwrap();
+        }
+        write(&from.join("it/file"), "kept");
+        assert!(disk.hears_syncfs());
+        fs::rename(from.join("it"), to.join("it")).unwrap();
+        sync_folder(&to);
+        disk.cut(Loss::Some { seed: number });
+        let places = [&from, &to].map(|folder| folder.join("it/file").exists());
+        match places {
+            [true, false] => old += 1,
+            [false, true] => new += 1,
+            _ => panic!("seed {number}: {places:?}"),
+        }
+        // In one folder it is renamed as a whole.
+        fs::rename(&to, &moved).unwrap();
+        disk.cut(Loss::Everything);
+        assert!(to.exists() && !moved.exists());
+    }
+    assert!(old > 0 && new > 0, "old {old}, new {new}");
+}
