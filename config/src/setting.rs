@@ -1,10 +1,20 @@
 //! The kinds of values a key can have, as they stand in the file.
 
-use std::{fmt, path::PathBuf, time::Duration};
+mod map;
+mod mode;
+mod period;
+mod size;
+
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 use toml_edit::{Array, Value};
+
+pub use map::Map;
+pub use mode::Mode;
+pub use period::Period;
+pub use size::Size;
 
 /// A kind of value.
 pub trait Setting: Sized {
@@ -189,206 +199,6 @@ parsed!(
     std::net::IpAddr: "an address such as \"192.168.1.1\"",
     std::net::SocketAddr: "an address with a port, such as \"192.168.1.1:53\""
 );
-
-/// A number of bytes: `52428800`, or `"50M"` in units of 1024.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
-
-const SIZE_UNITS: &[(&str, u64)] = &[
-    ("T", 1 << 40),
-    ("G", 1 << 30),
-    ("M", 1 << 20),
-    ("K", 1 << 10),
-];
-
-impl Size {
-    /// Mebibytes.
-    pub const fn mib(count: u64) -> Self {
-        Self(count << 20)
-    }
-    /// Kibibytes.
-    pub const fn kib(count: u64) -> Self {
-        Self(count << 10)
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (suffix, unit) in SIZE_UNITS {
-            if self.0 > 0 && self.0.is_multiple_of(*unit) {
-                return write!(f, "{}{suffix}", self.0 / unit);
-            }
-        }
-        write!(f, "{}", self.0)
-    }
-}
-
-impl Setting for Size {
-    fn expected() -> String {
-        "a number of bytes, or a size such as \"50M\"".to_owned()
-    }
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let DeValue::String(text) = value else {
-            return integer(value)
-                .and_then(|value| u64::try_from(value).ok())
-                .map(Self)
-                .ok_or_else(|| wrong_type::<Self>(value));
-        };
-        let upper = text.trim().to_ascii_uppercase();
-        let upper = upper
-            .strip_suffix("IB")
-            .or(upper.strip_suffix('B'))
-            .unwrap_or(&upper);
-        let (digits, unit) = SIZE_UNITS
-            .iter()
-            .find_map(|(suffix, unit)| upper.strip_suffix(suffix).map(|digits| (digits, *unit)))
-            .unwrap_or((upper, 1));
-        digits
-            .trim()
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(unit))
-            .map(Self)
-            .ok_or_else(|| bad::<Self>(text))
-    }
-    fn to_toml(&self) -> Option<Value> {
-        match i64::try_from(self.0) {
-            Ok(bytes) if self.to_string() == bytes.to_string() => Some(bytes.into()),
-            _ => Some(self.to_string().into()),
-        }
-    }
-}
-
-/// A span of time: `"30s"`, `"5m"`, `"1h"`, `"5d"`, `"2w"`, or a number of seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period(pub Duration);
-
-const PERIOD_UNITS: &[(&str, u64)] = &[
-    ("w", 7 * 24 * 3600),
-    ("d", 24 * 3600),
-    ("h", 3600),
-    ("m", 60),
-    ("s", 1),
-];
-
-impl Period {
-    /// Seconds.
-    pub const fn seconds(count: u64) -> Self {
-        Self(Duration::from_secs(count))
-    }
-    /// Minutes.
-    pub const fn minutes(count: u64) -> Self {
-        Self::seconds(count * 60)
-    }
-    /// Hours.
-    pub const fn hours(count: u64) -> Self {
-        Self::minutes(count * 60)
-    }
-    /// Days.
-    pub const fn days(count: u64) -> Self {
-        Self::hours(count * 24)
-    }
-}
-
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        for (suffix, unit) in PERIOD_UNITS {
-            if seconds > 0 && seconds.is_multiple_of(*unit) {
-                return write!(f, "{}{suffix}", seconds / unit);
-            }
-        }
-        write!(f, "{seconds}s")
-    }
-}
-
-impl Setting for Period {
-    fn expected() -> String {
-        "a time such as \"30s\", \"5m\", \"1h\" or \"5d\"".to_owned()
-    }
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let DeValue::String(text) = value else {
-            return integer(value)
-                .and_then(|value| u64::try_from(value).ok())
-                .map(Self::seconds)
-                .ok_or_else(|| wrong_type::<Self>(value));
-        };
-        PERIOD_UNITS
-            .iter()
-            .find_map(|(suffix, unit)| {
-                text.trim()
-                    .strip_suffix(suffix)
-                    .map(|digits| (digits, *unit))
-            })
-            .and_then(|(digits, unit)| digits.trim().parse::<u64>().ok()?.checked_mul(unit))
-            .map(Self::seconds)
-            .ok_or_else(|| bad::<Self>(text))
-    }
-    fn to_toml(&self) -> Option<Value> {
-        Some(self.to_string().into())
-    }
-}
-
-/// Permissions of a file, in octal: `"0660"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-impl Setting for Mode {
-    fn expected() -> String {
-        "permissions in octal, such as \"0660\"".to_owned()
-    }
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let mode = match value {
-            DeValue::String(text) => u32::from_str_radix(text, 8).ok(),
-            // 0o660
-            DeValue::Integer(number) if number.radix() == 8 => {
-                u32::from_str_radix(number.as_str(), 8).ok()
-            }
-            other => return Err(wrong_type::<Self>(other)),
-        };
-        mode.filter(|mode| *mode <= 0o777)
-            .map(Self)
-            .ok_or_else(|| format!("expected {}", Self::expected()))
-    }
-    fn to_toml(&self) -> Option<Value> {
-        Some(format!("{:04o}", self.0).into())
-    }
-}
-
-/// A table of strings, in the order of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Map(pub Vec<(String, String)>);
-
-impl Setting for Map {
-    fn expected() -> String {
-        "a table of strings, such as { \"example.org\" = \"[10.0.0.1]:25\" }".to_owned()
-    }
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let DeValue::Table(table) = value else {
-            return Err(wrong_type::<Self>(value));
-        };
-        // The parser sorts by name, and the first that matches counts.
-        let mut entries: Vec<_> = table.iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        entries
-            .into_iter()
-            .map(|(key, value)| {
-                String::from_toml(value.get_ref())
-                    .map(|value| (key.get_ref().clone().into_owned(), value))
-                    .map_err(|error| format!("{:?}: {error}", key.get_ref()))
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-    fn to_toml(&self) -> Option<Value> {
-        let table: toml_edit::InlineTable = self
-            .0
-            .iter()
-            .map(|(key, value)| (key.as_str(), Value::from(value.as_str())))
-            .collect();
-        Some(table.into())
-    }
-}
 
 impl Setting for f64 {
     fn expected() -> String {
