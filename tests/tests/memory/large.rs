@@ -102,6 +102,69 @@ fn fetch(imap: &mut Imap, mailbox: &str, text: &str) {
     assert!(imap.finish(&tag).is_ok());
 }
 
+/// Fetches much more than memory should hold, and throws it away: returns how much it was.
+fn fetch_literals(imap: &mut Imap, what: &str) -> usize {
+    let tag = imap.send(&format!("FETCH {what}"));
+    let mut sum = 0;
+    loop {
+        let line = imap.connection.line();
+        let literal = line.strip_suffix('}').and_then(|l| l.rsplit_once('{'));
+        match literal {
+            Some((_, length)) => sum += imap.connection.bytes(length.parse().unwrap()).len(),
+            None if line.starts_with(&tag) => return sum,
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn message_fetched_many_times_with_one_command_passes_in_bounded_memory() {
+    let facteur = Setup::new().with_alice_and_bob().start();
+    let mut imap = facteur.imap(BOB, "bob-password");
+    let text = &message()[..200_000];
+    append(&mut imap, text);
+    imap.must("SELECT Archive");
+    assert_eq!(fetch_literals(&mut imap, "1 BODY[]"), text.len());
+    let parts: Vec<String> = (0..500).map(|at| format!("BODY[]<{at}.199000>")).collect();
+    growth(facteur.pid(), "FETCH of 500 parts", || {
+        let fetched = fetch_literals(&mut imap, &format!("1 ({})", parts.join(" ")));
+        assert_eq!(fetched, 500 * 199_000);
+    });
+}
+
+#[test]
+fn many_long_headers_pass_in_bounded_memory() {
+    const LONG: usize = 300_000;
+    let facteur = Setup::new().with_alice_and_bob().start();
+    let mut imap = facteur.imap(BOB, "bob-password");
+    let text = format!("X: {}\r\n\r\nbody\r\n", "long ".repeat(LONG / 5));
+    append(&mut imap, &text);
+    imap.must("SELECT Archive");
+    for _ in 0..6 {
+        imap.must("COPY 1:* Archive");
+    }
+    let fetch = |imap: &mut Imap, messages: &str| {
+        fetch_literals(
+            imap,
+            &format!("{messages} BODY.PEEK[HEADER.FIELDS.NOT (Y)]"),
+        )
+    };
+    let one = fetch(&mut imap, "1");
+    assert!(one > LONG);
+    growth(facteur.pid(), "FETCH of 64 headers", || {
+        assert_eq!(fetch(&mut imap, "1:64"), 64 * one);
+    });
+    // More than that of one message is refused, and nothing else.
+    let fields: Vec<String> = (0..100)
+        .map(|n| format!("BODY.PEEK[HEADER.FIELDS (X Y{n})]"))
+        .collect();
+    growth(facteur.pid(), "FETCH of a header 100 times", || {
+        let refused = imap.command(&format!("FETCH 1 ({})", fields.join(" ")));
+        assert!(refused.tagged.starts_with("NO [SERVERBUG] "), "{refused:?}");
+    });
+    assert_eq!(fetch(&mut imap, "2"), one);
+}
+
 fn retrieve(pop3: &mut Pop3, text: &str) {
     pop3.must("RETR 1");
     let mut sum = 0;

@@ -131,7 +131,7 @@ impl Session {
         let mut spare = BytesMut::new();
         loop {
             fetched.take(&mut ready);
-            let Some(group) = groups.next() else {
+            let Some(group) = ready.left.take().or_else(|| groups.next()) else {
                 self.send(ready).await?;
                 return Ok(fetched);
             };

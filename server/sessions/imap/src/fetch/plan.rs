@@ -10,6 +10,8 @@ const MAX_MESSAGES: usize = 256;
 const MAX_OCTETS: u64 = 512 * 1024;
 /// Sections longer than this are not put into memory: they stream from the file.
 pub(super) const INLINE: u64 = 256 * 1024;
+/// Nor are they once the group has so much there: more than the messages of a group have by themselves.
+pub(super) const IN_MEMORY: u64 = MAX_OCTETS + INLINE;
 /// What a header costs, as a guess for grouping: few are longer.
 const HEADER: u64 = 4 * 1024;
 
@@ -76,6 +78,11 @@ impl Plan {
     /// So many octets of each message are worth fetching from the disk ahead.
     pub(super) fn ahead(&self) -> u64 {
         if self.whole { INLINE } else { HEADER }
+    }
+
+    /// How many octets at most are asked for of a message of this size.
+    pub(super) fn octets(&self, size: u64) -> u64 {
+        size.saturating_mul(self.count)
     }
 
     /// How many octets a message of this size may put into memory.

@@ -1,6 +1,6 @@
 //! Writing FETCH responses.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::HashMap, io, ops::Range, sync::Arc};
 
 use bytes::BytesMut;
 use facteur_imap::{FetchItem, SectionItem, write::FetchWriter};
@@ -9,7 +9,7 @@ use facteur_store::{
     FlagChange, Mailbox, MessageReader, MessageState, Snapshot, StoreError, Summary,
 };
 
-use super::plan::{INLINE, Plan};
+use super::plan::{IN_MEMORY, INLINE, Plan};
 use crate::{
     source::{self, Located, Source},
     updates::{Told, write_flags},
@@ -19,6 +19,10 @@ use crate::{
 /// another thread takes.
 const FEW: usize = 4;
 const AT_HAND: u64 = 64 * 1024;
+
+/// No more of a message is put together from its header's fields, for all sections asked for; nothing
+/// that people wrote is longer.
+const MAX_MADE: u64 = 4 * source::MAX_HEADER;
 
 /// What all groups of one FETCH share.
 pub(super) struct Job {
@@ -49,6 +53,8 @@ pub(super) struct Rendered {
     pub(super) gone: bool,
     /// Whether some message could not be read.
     pub(super) failed: bool,
+    /// Messages of the group that are left for another visit: these took more memory than expected.
+    pub(super) left: Option<Group>,
 }
 
 /// The response to what the snapshot answers by itself.
@@ -87,12 +93,7 @@ fn state(
 impl Job {
     /// Renders a group into `space`. Blocking.
     pub(super) fn render(&self, group: Group, space: BytesMut) -> Result<Rendered, StoreError> {
-        let mut rendering = Rendering {
-            job: self,
-            out: space,
-            rendered: Rendered::default(),
-            seen: self.mark_seen(&group)?,
-        };
+        let mut rendering = Rendering::new(self, space, self.mark_seen(&group)?);
         if self.plan.summary && !self.plan.sections {
             self.render_summaries(&group, &mut rendering)?;
         } else {
@@ -106,8 +107,8 @@ impl Job {
     pub(super) fn render_at_hand(&self, group: &Group) -> Option<Result<Rendered, StoreError>> {
         let plan = &self.plan;
         let messages = self.messages(group);
-        let few =
-            group.0.len() <= FEW && messages.clone().map(|(_, m)| m.size).sum::<u64>() <= AT_HAND;
+        let octets = messages.clone().map(|(_, m)| plan.octets(m.size));
+        let few = group.0.len() <= FEW && octets.sum::<u64>() <= AT_HAND;
         if !few || !plan.sections || plan.summary || plan.fields.is_some() {
             return None;
         }
@@ -120,12 +121,7 @@ impl Job {
                 Err(error) => return Some(Err(error)),
             },
         };
-        let mut rendering = Rendering {
-            job: self,
-            out: BytesMut::new(),
-            rendered: Rendered::default(),
-            seen,
-        };
+        let mut rendering = Rendering::new(self, BytesMut::new(), seen);
         for ((sequence, message), reader) in self.messages(group).zip(readers) {
             let octets = Octets::File(Ok(reader));
             if let Err(error) = rendering.message(sequence, message, None, octets) {
@@ -186,7 +182,13 @@ impl Job {
         let uids = self.messages(group).map(|(_, message)| message.uid);
         let uids: Vec<Uid> = uids.filter(|uid| !lines.contains_key(uid)).collect();
         let mut readers = self.mailbox.read_each(uids.into_iter(), self.plan.ahead());
-        for (sequence, message) in self.messages(group) {
+        for (at, (sequence, message)) in self.messages(group).enumerate() {
+            if rendering.in_memory > IN_MEMORY {
+                let left = self.messages(group).skip(at);
+                let left = left.map(|(sequence, _)| sequence).collect();
+                rendering.rendered.left = Some(Group(left));
+                break;
+            }
             let octets = match lines.remove(&message.uid) {
                 Some(lines) => Octets::Lines(lines),
                 None if self.plan.sections => readers
@@ -280,9 +282,21 @@ struct Rendering<'j> {
     out: BytesMut,
     rendered: Rendered,
     seen: Option<Seen>,
+    /// Octets of sections put into memory: a client may ask for those of one message again and again.
+    in_memory: u64,
 }
 
-impl Rendering<'_> {
+impl<'j> Rendering<'j> {
+    fn new(job: &'j Job, out: BytesMut, seen: Option<Seen>) -> Self {
+        Self {
+            job,
+            out,
+            rendered: Rendered::default(),
+            seen,
+            in_memory: 0,
+        }
+    }
+
     fn done(self) -> Rendered {
         let Self {
             out, mut rendered, ..
@@ -382,8 +396,8 @@ impl Rendering<'_> {
                 }
                 (FetchItem::Section(section), _) => {
                     let located = located.next().unwrap_or(Located::Missing);
-                    let pieces = &mut self.rendered.pieces;
-                    write_section(&mut fetch, pieces, section, located, source)?;
+                    let into = (&mut self.rendered.pieces, &mut self.in_memory);
+                    write_section(&mut fetch, into, section, located, source)?;
                 }
                 (item, _) => state(&mut fetch, item, snapshot, state_now, &job.recent),
             }
@@ -417,9 +431,18 @@ impl Job {
     fn locate(&self, reader: MessageReader) -> Result<(Arc<Source>, Vec<Located>), StoreError> {
         let mut source = Source::of(reader);
         let mut located = Vec::with_capacity(1);
+        let mut made = 0;
         for item in &self.plan.items {
             if let FetchItem::Section(section) = item {
-                located.push(source.locate(section)?);
+                let found = source.locate(section)?;
+                if let Located::Made(bytes) = &found {
+                    made += bytes.len() as u64;
+                }
+                if made > MAX_MADE {
+                    let what = "more header fields are asked for than are put into memory";
+                    return Err(io::Error::other(what).into());
+                }
+                located.push(found);
             }
         }
         Ok((Arc::new(source), located))
@@ -429,7 +452,7 @@ impl Job {
 /// Writes a section, or leaves its octets to be streamed.
 fn write_section(
     fetch: &mut FetchWriter<'_>,
-    pieces: &mut Vec<Piece>,
+    (pieces, in_memory): (&mut Vec<Piece>, &mut u64),
     section: &SectionItem,
     located: Located,
     source: Option<&Arc<Source>>,
@@ -437,11 +460,13 @@ fn write_section(
     match (located, source) {
         (Located::Octets(range), Some(source)) => {
             let length = range.end.saturating_sub(range.start);
-            if length > INLINE {
+            let inline = length <= INLINE && *in_memory + length <= IN_MEMORY;
+            if !inline {
                 source.check(&range)?;
             }
             fetch.section(section, length);
-            if length <= INLINE {
+            if inline {
+                *in_memory += length;
                 source.read(&range, fetch.out())?;
             } else {
                 pieces.push(Piece::Bytes(std::mem::take(fetch.out())));
@@ -449,6 +474,7 @@ fn write_section(
             }
         }
         (Located::Made(bytes), _) => {
+            *in_memory += bytes.len() as u64;
             fetch.section(section, bytes.len() as u64);
             fetch.out().extend_from_slice(&bytes);
         }
