@@ -45,7 +45,9 @@ section! {
         /// Longest time between a change and the checkpoint that brings it into its place.
         checkpoint_interval: Period = Period::seconds(30),
         /// Accounts that nobody uses are forgotten, eldest first, while all in memory take more than
-        /// this, and in any case after `account_idle_time`.
+        /// this, and in any case after `account_idle_time`. Folders, keywords and active scripts count;
+        /// messages of an open mailbox (40 octets each) do not, and neither do open index databases, of
+        /// which there are at most 128.
         account_cache_size: Size = Size(32 << 20),
         /// How long an account that nobody uses stays in memory.
         account_idle_time: Period = Period::minutes(5),

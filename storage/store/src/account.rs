@@ -185,6 +185,7 @@ impl Account {
                 view
             }
         };
+        self.shared.weigh(&self.owner, &state);
         drop(state);
         self.owner.notice(&self.shared, &view.core)?;
         Ok(Mailbox::new(&self.shared, &self.owner, view))
@@ -270,6 +271,7 @@ impl Account {
         }
         let active = self.scripts_on_disk().active()?;
         state.script = Some(active.clone());
+        self.shared.weigh(&self.owner, &state);
         Ok(active)
     }
 

@@ -311,11 +311,16 @@ enum Due {
 
 fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
     let mut in_vain: Option<Instant> = None;
+    let mut sweep_again = false;
     loop {
         let mut since = log.since();
         match due(log, &since, interval, in_vain) {
             Due::End => return,
             Due::Nothing(left) => {
+                let left = match sweep_again {
+                    true => left.min(SWEEP_AFTER),
+                    false => left,
+                };
                 drop(log.wake.wait_timeout(since, left));
             }
             Due::Sync => {
@@ -340,10 +345,13 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
             }
         }
         if let Some(shared) = shared.upgrade() {
-            shared.sweep();
+            sweep_again = shared.sweep();
         }
     }
 }
+
+/// Too much in memory is looked for once a second.
+const SWEEP_AFTER: Duration = Duration::from_secs(1);
 
 /// A checkpoint that failed, or had to keep what it found, is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

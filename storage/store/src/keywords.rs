@@ -50,6 +50,16 @@ impl KeywordTable {
         table
     }
 
+    /// What it takes in memory, roughly, in octets.
+    pub(crate) fn weight(&self) -> usize {
+        let of = |keywords: &[Keyword]| -> usize {
+            let text: usize = keywords.iter().map(|one| one.as_str().len()).sum();
+            size_of_val(keywords) + text
+        };
+        let sets: usize = self.sets.iter().map(|set| of(set)).sum();
+        size_of_val(&*self.sets) + sets + of(&self.known)
+    }
+
     /// The keywords of a set.
     pub(crate) fn set(&self, id: KeywordSetId) -> &[Keyword] {
         self.sets.get(id.0 as usize).map_or(&[], Vec::as_slice)

@@ -53,8 +53,9 @@ pub(crate) struct Owner {
     pub(crate) overdue: AtomicBool,
     /// When it was last used, in seconds of the store's clock.
     pub(crate) used: AtomicU64,
-    /// What it takes in memory while no session has a mailbox open, roughly, in octets.
-    pub(crate) weight: u64,
+    /// What it takes in memory while no session has a mailbox open, roughly, in octets, as far as the
+    /// store counts it; 0 while it does not.
+    pub(crate) weight: AtomicU64,
 }
 
 /// What an account takes in memory, and each of its folders.
@@ -97,6 +98,16 @@ pub(crate) struct Folder {
 }
 
 impl State {
+    /// [`Owner::weight`] now.
+    pub(crate) fn weight(&self) -> u64 {
+        let folders = self.folders.len() + self.levels.len();
+        let tables = self.folders.values().filter_map(|f| f.keywords.as_ref());
+        let tables: usize = tables.map(|table| table.weight()).sum();
+        let script = self.script.iter().flatten();
+        let script: usize = script.map(|(name, text)| name.len() + text.len()).sum();
+        WEIGHT + FOLDER_WEIGHT * folders as u64 + (tables + script) as u64
+    }
+
     pub(crate) fn folder(&self, name: &MailboxName) -> Result<&Folder, StoreError> {
         self.folders
             .get(name)
@@ -113,8 +124,6 @@ impl State {
 impl Owner {
     pub(crate) fn new(spec: &AccountSpec, layout: Layout, slot: Slot, mut state: State) -> Self {
         state.follow_usage(&spec.quota);
-        let folders = state.folders.len() + state.levels.len();
-        let weight = WEIGHT + FOLDER_WEIGHT * folders as u64;
         Self {
             id: spec.id.clone(),
             layout,
@@ -125,7 +134,7 @@ impl Owner {
             dirty: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
             used: AtomicU64::new(0),
-            weight,
+            weight: AtomicU64::new(0),
         }
     }
 

@@ -1,9 +1,12 @@
 //! What all accounts of a store share.
 
+mod cache;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map},
     fmt,
     path::{Path, PathBuf},
+    ptr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -148,11 +151,8 @@ impl Shared {
         owner.used.store(now, Ordering::Relaxed);
         self.handles.opened(&owner);
         *held = Some(Arc::clone(&owner));
+        self.count(&owner)?;
         self.tell_again(&owner)?;
-        let before = self.weight.fetch_add(owner.weight, Ordering::Relaxed);
-        if before + owner.weight > self.options.cache.size {
-            self.log.wake.notify_all();
-        }
         Ok(owner)
     }
 
@@ -201,13 +201,23 @@ impl Shared {
         if held.is_none() {
             self.claim_home(spec)?;
         }
-        let before = held.as_ref().map(|owner| owner.weight);
+        let before = held.as_ref().map(|owner| {
+            let counted = owner.weight.load(Ordering::Relaxed);
+            (Arc::downgrade(owner), counted)
+        });
         let worked = work(&mut held);
-        if let (Some(weight), None) = (before, &*held) {
-            self.weight.fetch_sub(weight, Ordering::Relaxed);
+        let now = held.as_ref().map_or(ptr::null(), Arc::as_ptr);
+        if let Some((owner, counted)) = before
+            && owner.as_ptr() != now
+        {
+            match owner.upgrade() {
+                Some(owner) => self.forget_weight(&owner),
+                None => drop(self.weight.fetch_sub(counted, Ordering::Relaxed)),
+            }
         }
-        if held.is_none() {
-            self.release_home(&spec.home);
+        match &*held {
+            Some(owner) => self.count(owner)?,
+            None => self.release_home(&spec.home),
         }
         worked
     }
@@ -255,58 +265,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Unloads accounts that nobody has used for a while, once a minute; and the eldest of those that
-    /// nobody uses while all take too much.
-    pub(crate) fn sweep(self: &Arc<Self>) {
-        let now = self.started.elapsed().as_secs();
-        let last = self.swept.load(Ordering::Relaxed);
-        let size = self.options.cache.size;
-        let excess = self.weight.load(Ordering::Relaxed).saturating_sub(size);
-        // At most once a second: what is in use cannot go.
-        if now == last || (excess == 0 && now < last + 60) {
-            return;
-        }
-        self.swept.store(now, Ordering::Relaxed);
-        let idle = self.options.cache.idle.as_secs();
-        self.unload(|owner| owner.used.load(Ordering::Relaxed) + idle <= now);
-        if excess > 0 {
-            self.unload_eldest(size);
-        }
-    }
-
-    /// Unloads accounts that nobody uses until all take no more than a quarter less than `size`.
-    fn unload_eldest(self: &Arc<Self>, size: u64) {
-        let mut eldest: Vec<(u64, u64)> = Vec::new();
-        let mut total = 0;
-        for (_, slot) in self.slots() {
-            // One that is being loaded or rebuilt is in use.
-            if let Ok(held) = slot.try_lock()
-                && let Some(owner) = &*held
-            {
-                total += owner.weight;
-                eldest.push((owner.used.load(Ordering::Relaxed), owner.weight));
-            }
-        }
-        eldest.sort_unstable();
-        let wanted = size - size / 4;
-        let mut before = 0;
-        for (used, weight) in eldest {
-            if total <= wanted {
-                break;
-            }
-            total = total.saturating_sub(weight);
-            before = used;
-        }
-        self.unload(|owner| owner.used.load(Ordering::Relaxed) <= before);
-    }
-
-    /// Unloads every account that is in no session's hands and for which `wanted` holds.
-    pub(crate) fn unload(self: &Arc<Self>, wanted: impl Fn(&Owner) -> bool) {
-        for (id, slot) in self.slots() {
-            self.unload_one(&id, &slot, &wanted);
-        }
-    }
-
     /// Every account's place. A place may be taken for long: nobody waits for one with the map locked.
     fn slots(&self) -> Vec<(AccountId, Slot)> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -314,39 +272,6 @@ impl Shared {
         slots
             .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
             .collect()
-    }
-
-    fn unload_one(self: &Arc<Self>, id: &AccountId, slot: &Slot, wanted: &impl Fn(&Owner) -> bool) {
-        {
-            // Somebody who is loading or rebuilding this account is not waited for.
-            let Ok(mut held) = slot.try_lock() else {
-                return;
-            };
-            match held.take() {
-                Some(owner) if Arc::strong_count(&owner) > 1 || !wanted(&owner) => {
-                    *held = Some(owner);
-                    return;
-                }
-                Some(owner) => {
-                    if owner.unload(self).is_err() {
-                        *held = Some(owner);
-                        return;
-                    }
-                    self.forget_weight(&owner);
-                    self.release_home(owner.layout.home());
-                }
-                None => {}
-            }
-        }
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ours and the map's: nobody else has the slot, so nobody is about to fill it.
-        if Arc::strong_count(slot) == 2 && slot.try_lock().is_ok_and(|held| held.is_none()) {
-            accounts.remove(id);
-        }
-    }
-
-    fn forget_weight(&self, owner: &Owner) {
-        self.weight.fetch_sub(owner.weight, Ordering::Relaxed);
     }
 
     /// Notes that something of the store's lies at `path`, for [`Self::sync_file_systems`].

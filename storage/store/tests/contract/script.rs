@@ -1,6 +1,9 @@
 //! Sieve scripts.
 
-use facteur_store::StoreError;
+use std::thread;
+
+use facteur_model::{AccountId, AccountSpec};
+use facteur_store::{AccountCache, Checkpoints, Options, Store, StoreError};
 
 use crate::world::World;
 
@@ -96,4 +99,40 @@ fn a_script_put_in_place_of_the_link_is_active_and_kept() {
     account.set_active_script(Some("new")).unwrap();
     assert_eq!(account.script("dovecot.orig.1").unwrap(), b"keep;");
     assert_eq!(account.active_script().unwrap().unwrap().0, "new");
+}
+
+#[test]
+fn an_active_script_counts_for_what_accounts_may_take_in_memory() {
+    let world = World::new();
+    let options = world.options();
+    let store = Store::open(Options {
+        cache: AccountCache {
+            size: 64 << 10,
+            ..AccountCache::default()
+        },
+        checkpoints: Checkpoints {
+            background: true,
+            ..options.checkpoints
+        },
+        ..options
+    })
+    .unwrap();
+    let text = [b"keep; #".as_slice(), &[b'x'; 100 << 10]].concat();
+    let account = world.account(&store, "bob");
+    account.put_script("large", &text).unwrap();
+    account.set_active_script(Some("large")).unwrap();
+    drop(account);
+    // A home is one account's while that is in memory: another one has it once that is unloaded.
+    let other = AccountSpec {
+        id: AccountId::new("other@example.test"),
+        ..world.spec("bob")
+    };
+    let refused = store.account(&other);
+    assert!(matches!(refused, Err(StoreError::Cannot(_))), "{refused:?}");
+    let account = world.account(&store, "bob");
+    assert_eq!(&*account.active_script().unwrap().unwrap().1, text);
+    drop(account);
+    while store.account(&other).is_err() {
+        thread::yield_now();
+    }
 }
