@@ -1,0 +1,199 @@
+//! Doing a journal's changes again to the files of sdbox; those of a Maildir are
+//! [`crate::maildir::Redo`]'s.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use facteur_disk::{Disk, EntryKind};
+use facteur_model::{Guid, InternalDate, Uid};
+use facteur_sdbox::{Layout as Sdbox, MessageFile, Metadata, NewMessage, Source};
+
+use super::home::Home;
+use crate::{
+    StoreError,
+    compress::Compression,
+    copy, new_name,
+    record::{Added, Change, Content, MailboxId, Message, uid_set},
+};
+
+impl Home {
+    /// Does a change to the files; whether those that it makes are there.
+    pub(super) fn files(
+        &self,
+        disk: &Disk,
+        change: &Change,
+        bodies: &[&[u8]],
+        rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
+    ) -> Result<bool, StoreError> {
+        match change {
+            Change::Add(added) => self.add(disk, added, bodies, rewrite, unlinks),
+            Change::Copy {
+                from, to, pairs, ..
+            } => self.copy(disk, *from, *to, pairs, rewrite),
+            Change::Expunge {
+                mailbox, ranges, ..
+            } => {
+                if let Some((dir, _)) = self.mailboxes.get(&mailbox.guid) {
+                    let gone = uid_set(ranges);
+                    unlinks.extend(gone.iter().map(|uid| dir.join(Sdbox::file_name(uid))));
+                }
+                Ok(true)
+            }
+            Change::Flags { .. }
+            | Change::Keywords { .. }
+            | Change::Numbers { .. }
+            | Change::Remember { .. } => Ok(true),
+        }
+    }
+
+    fn add(
+        &self,
+        disk: &Disk,
+        added: &Added,
+        bodies: &[&[u8]],
+        rewrite: bool,
+        unlinks: &mut Vec<PathBuf>,
+    ) -> Result<bool, StoreError> {
+        let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
+            return Ok(true);
+        };
+        let Some(row) = added.message.row() else {
+            return Ok(true);
+        };
+        let path = dir.join(Sdbox::file_name(row.uid));
+        let there = keep_foreign(disk, &path, added.guid)?;
+        match &added.content {
+            Content::Inline { prefix, body } => {
+                if there && !rewrite {
+                    return Ok(true);
+                }
+                let Some(body) = bodies.get(*body as usize) else {
+                    return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+                };
+                write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
+                Ok(true)
+            }
+            // In this format nobody else makes any.
+            Content::There => Ok(true),
+            Content::File { name } => {
+                if let Some(temporary) = new_name::find(disk, [dir, &self.inbox], name)? {
+                    if temporary.parent() == path.parent() {
+                        disk.rename(&temporary, &path)?;
+                    } else if there && !rewrite {
+                        unlinks.push(temporary);
+                    } else {
+                        new_name::give_again(disk, (temporary, dir), unlinks, |aside| {
+                            Ok(disk.rename(aside, &path)?)
+                        })?;
+                    }
+                    return Ok(true);
+                }
+                if there {
+                    return Ok(true);
+                }
+                // It was expunged since, and its file removed; or given up when the journal failed.
+                tracing::debug!(path = %path.display(), "message of the journal has no file any more");
+                Ok(false)
+            }
+        }
+    }
+
+    fn copy(
+        &self,
+        disk: &Disk,
+        from: MailboxId,
+        to: MailboxId,
+        pairs: &[(u32, Message)],
+        rewrite: bool,
+    ) -> Result<bool, StoreError> {
+        let Some((to, _)) = self.mailboxes.get(&to.guid) else {
+            return Ok(true);
+        };
+        let from = self.mailboxes.get(&from.guid).map(|(from, _)| from);
+        let mut whole = true;
+        for (here, there) in pairs {
+            let (Some(here), Some(there)) = (Uid::new(*here), there.row()) else {
+                continue;
+            };
+            let path = to.join(Sdbox::file_name(there.uid));
+            let is_there = disk.kind(&path)?.is_some();
+            if is_there && !rewrite {
+                continue;
+            }
+            let temporary = Disk::temporary_path(to);
+            let linked = match from {
+                Some(from) => copy::link(disk, &from.join(Sdbox::file_name(here)), &temporary),
+                None => Err(StoreError::Gone),
+            };
+            match linked {
+                Ok(()) => disk.rename(&temporary, &path)?,
+                // The checkpoint that took the original away has made the copy durable.
+                Err(StoreError::Gone) => whole &= is_there,
+                Err(error) => return Err(error),
+            }
+            // Two names of one file: then rename(2) does nothing, and the temporary one stays.
+            disk.unlink_if_there(&temporary)?;
+        }
+        Ok(whole)
+    }
+}
+
+/// Whether the message is at `path`. Another program's file there is not written over: it gets
+/// another name.
+fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<bool, StoreError> {
+    if disk.kind(path)? != Some(EntryKind::File) {
+        return Ok(false);
+    }
+    let read = MessageFile::open(disk, path).and_then(|file| file.metadata());
+    let foreign = match read {
+        Ok(metadata) => metadata.guid != Some(guid),
+        // What the machine left of it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
+        Err(error) => return Err(error.into()),
+    };
+    if foreign {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".foreign");
+        tracing::error!(path = %path.display(), kept = %name.display(), "a file that is not this server's has a message's place and is renamed");
+        disk.rename(path, Path::new(&name))?;
+    }
+    Ok(!foreign)
+}
+
+/// Writes a message's file as it was.
+fn write(
+    disk: &Disk,
+    dir: &Path,
+    path: &Path,
+    added: &Added,
+    received: InternalDate,
+    parts: &[&[u8]],
+) -> Result<(), StoreError> {
+    let plain: Vec<Source<'_>> = parts.iter().map(|part| Source::Memory(part)).collect();
+    // One that looks compressed must be.
+    let compressed = Compression::default().compress(&plain, disk, dir)?;
+    let parts = compressed.as_ref().map(|compressed| [compressed.source()]);
+    let message = NewMessage {
+        parts: parts.as_ref().map_or(&plain[..], |parts| &parts[..]),
+        metadata: Metadata {
+            guid: Some(added.guid),
+            delivery: Some(added.delivery),
+            received: Some(received),
+            virtual_size: added.message.row().map(|row| row.size),
+            plain_size: compressed
+                .is_some()
+                .then(|| plain.iter().map(Source::size).sum()),
+            ..Metadata::default()
+        },
+        created: added.noted_at,
+    };
+    let (temporary, _) = message.write(disk, dir)?;
+    if let Err(error) = disk.rename(&temporary, path) {
+        let _ = disk.unlink(&temporary);
+        return Err(error.into());
+    }
+    Ok(())
+}

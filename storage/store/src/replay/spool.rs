@@ -1,0 +1,60 @@
+//! Doing a journal's changes again to the spool.
+
+use std::io;
+
+use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolError};
+
+use crate::{
+    StoreError,
+    record::{Content, SpoolRecord},
+};
+
+/// Does a change to the spool again.
+pub(super) fn redo(
+    spool: &Spool,
+    change: &SpoolRecord,
+    bodies: &[&[u8]],
+    rewrite: bool,
+) -> Result<(), StoreError> {
+    let done = match change {
+        SpoolRecord::Add { entry, content } => {
+            let entry: Entry = serde_json::from_slice(entry).map_err(io::Error::from)?;
+            let id = &entry.queue_id;
+            let there = spool.entry(id).is_ok();
+            match content {
+                Content::Inline { .. } if there && !rewrite => Ok(()),
+                Content::Inline { body, .. } => {
+                    let body = bodies.get(*body as usize).copied();
+                    let mut body = body
+                        .ok_or(io::ErrorKind::InvalidData)
+                        .map_err(io::Error::from)?;
+                    spool.stage(&entry, &mut body, false)?.install()
+                }
+                Content::File { .. } if there => Ok(()),
+                Content::There => Ok(()),
+                Content::File { name } => match spool.staged_as(id, name) {
+                    Some(staged) => staged.install(),
+                    None => Ok(()),
+                },
+            }
+        }
+        SpoolRecord::Update { id, change } => match QueueId::parse(id) {
+            Some(id) => {
+                let change: SpoolChange =
+                    serde_json::from_slice(change).map_err(io::Error::from)?;
+                spool.redo(Logged::Update(&id, &change))
+            }
+            None => Ok(()),
+        },
+        SpoolRecord::Remove { id } => match QueueId::parse(id) {
+            Some(id) => spool.redo(Logged::Remove(&id)),
+            None => Ok(()),
+        },
+    };
+    match done {
+        // It was removed since.
+        Err(SpoolError::Gone) => Ok(()),
+        Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => Ok(result?),
+    }
+}
