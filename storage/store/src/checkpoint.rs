@@ -66,15 +66,14 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
             late.insert(owner.id.clone(), owner);
         }
     }
-    let late_ids = late.keys().cloned().collect();
-    let carried = carry(log, late_ids);
     // What was expunged makes room even if the journal must keep all that it has: on a full disk
     // nothing else does.
     let removed = shared
         .sync_file_systems()
         .and_then(|()| remove(shared, &begun.graves));
-    let done = carried.and_then(|carried| {
-        removed?;
+    // Last, and only for a cut: each try that comes to nothing would leave a copy in the journal.
+    let done = removed.and_then(|()| {
+        let carried = carry(log, late.keys().cloned().collect())?;
         log.journal.cut(begun.at)?;
         Ok(carried)
     });
@@ -168,10 +167,11 @@ fn carry(log: &Log, late: HashSet<AccountId>) -> Result<bool, StoreError> {
         late,
         unsettled,
         spool,
+        first: None,
         kept: 0,
     };
     log.journal.visit(|lsn, bytes| match lsn < until {
-        true => carried.record(log, bytes),
+        true => carried.record(log, lsn, bytes),
         false => Ok(()),
     })?;
     log.journal.sync()?;
@@ -184,16 +184,23 @@ struct Carried {
     late: HashSet<AccountId>,
     unsettled: HashSet<AccountId>,
     spool: bool,
+    /// Where the journal begins.
+    first: Option<Lsn>,
     /// Bytes of those that are only for accounts that nobody can open.
     kept: u64,
 }
 
 impl Carried {
-    fn record(&mut self, log: &Log, bytes: &[u8]) -> Result<(), StoreError> {
+    fn record(&mut self, log: &Log, lsn: Lsn, bytes: &[u8]) -> Result<(), StoreError> {
         let Ok((mut record, bodies)) = Record::decode(bytes) else {
             // It was reported when it was to be done.
             return Ok(());
         };
+        let first = *self.first.get_or_insert(lsn);
+        if !record.counts(first) {
+            return Ok(());
+        }
+        record.carry_from(first);
         let mut closed = true;
         record.accounts.retain(|account| {
             let id = AccountId::new(&account.account);

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use facteur_index::{MailboxRow, MessageRow};
+use facteur_journal::Lsn;
 use facteur_model::{Flags, Guid, InternalDate, MailFormat, ModSeq, Uid, UidSet, UidValidity};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) spool: Vec<SpoolRecord>,
     /// Files of removed messages that could not be removed: their removal is in no record any more.
     pub(crate) leftovers: Vec<PathBuf>,
+    /// Where the journal began when a checkpoint carried this on from there.
+    pub(crate) carried: Option<u64>,
     /// The lengths of the bodies that follow.
     pub(crate) bodies: Vec<u64>,
 }
@@ -329,6 +332,17 @@ pub(crate) fn uid_set(ranges: &[(u32, u32)]) -> UidSet {
 }
 
 impl Record {
+    /// Notes that it is carried on from a journal that begins at `first`.
+    pub(crate) fn carry_from(&mut self, first: Lsn) {
+        self.carried = Some(first.value());
+    }
+
+    /// Whether it is to be done, in a journal that begins at `first`. What is carried on counts once
+    /// what it came from is cut: until then that is there, in its order, and this may be a part.
+    pub(crate) fn counts(&self, first: Lsn) -> bool {
+        self.carried.is_none_or(|then| first.value() > then)
+    }
+
     /// Its bytes, without the bodies that follow.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::with_capacity(1024);

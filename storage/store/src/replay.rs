@@ -70,6 +70,8 @@ pub(crate) struct Replay<'a> {
     log: &'a Log,
     spool: Option<&'a Spool>,
     how: How,
+    /// Where the journal begins.
+    first: Option<Lsn>,
     homes: HashMap<PathBuf, Home>,
     /// Files that go once a checkpoint has what ended them.
     pub(crate) unlinks: Vec<PathBuf>,
@@ -89,6 +91,7 @@ impl<'a> Replay<'a> {
             log,
             spool,
             how,
+            first: None,
             homes: HashMap::new(),
             unlinks: Vec::new(),
             touched: BTreeSet::new(),
@@ -98,7 +101,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Does a record again. What cannot be done is logged and noted among the unsettled.
+    /// Does a record again: each that the journal has is to come here. What cannot be done is logged and noted among the unsettled.
     pub(crate) fn record(&mut self, lsn: Lsn, bytes: &[u8], scope: Scope<'_>) {
         let (record, bodies) = match Record::decode(bytes) {
             Ok(decoded) => decoded,
@@ -107,6 +110,9 @@ impl<'a> Replay<'a> {
                 return;
             }
         };
+        if !record.counts(*self.first.get_or_insert(lsn)) {
+            return;
+        }
         for account in record.accounts {
             let id = AccountId::new(&account.account);
             // After a change that could not be done none of the later ones may be.

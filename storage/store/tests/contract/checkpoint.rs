@@ -155,3 +155,27 @@ fn a_home_that_is_missing_keeps_its_changes_and_takes_no_room_from_others() {
         assert_eq!(there.len(), count, "{who}");
     }
 }
+
+/// Each try put what must be carried on into the journal once more, with all that earlier tries had put
+/// there.
+#[test]
+fn checkpoints_that_fail_do_not_fill_the_journal() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    store.checkpoint().unwrap();
+    world.deliver(&store, "bob", "INBOX");
+    faults.break_point("index commit", io::ErrorKind::StorageFull);
+    faults.break_point("sync_file_system", io::ErrorKind::Other);
+    let size = || -> u64 {
+        let files = fs::read_dir(world.dir.path().join("state/journal")).unwrap();
+        files.map(|f| f.unwrap().metadata().unwrap().len()).sum()
+    };
+    let mut sizes = Vec::new();
+    for _ in 0..16 {
+        assert!(store.checkpoint().is_err());
+        sizes.push(size());
+    }
+    assert_eq!(sizes.first(), sizes.last(), "{sizes:?}");
+}

@@ -3,9 +3,10 @@
 
 use std::{fs, io, path::PathBuf, process::Command};
 
+use bytes::Bytes;
 use facteur_disk::Disk;
 use facteur_model::{Flag, FlagOperation, Flags, MailFormat};
-use facteur_store::{FlagChange, Store};
+use facteur_store::{Append, Body, Checkpoints, FlagChange, Options, Store};
 
 use crate::{
     crash::append,
@@ -196,6 +197,66 @@ fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use
 fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     let done = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(done.unwrap().success());
+}
+
+/// What had been carried on was done again after what had followed it: an expunged message was back, and
+/// the UIDs after it were given again.
+#[test]
+fn changes_that_a_kill_let_be_carried_on_only_in_part_are_done_in_their_order() {
+    let world = World::in_memory();
+    let options = || Options {
+        checkpoints: Checkpoints {
+            journal_size: 256 << 20,
+            ..world.options().checkpoints
+        },
+        ..world.options()
+    };
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = Store::open_on(disk, options()).unwrap();
+    deliver(&world, &store, "bob", "before");
+    store.checkpoint().unwrap();
+    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
+    copy_dir(&home, &elsewhere);
+    // Together more than is written at once.
+    for token in ["gone", "kept"] {
+        let large = Bytes::from(vec![b'x'; 5 << 20]);
+        let append = Append {
+            body: Body::Memory(large),
+            ..append(&world, "bob", "INBOX", token)
+        };
+        store.commit(batch([append])).unwrap();
+    }
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.expunge(&uids(&[2]), true).unwrap();
+    drop(inbox);
+    kill(store, &faults);
+    fs::remove_dir_all(&home).unwrap();
+    let state = world.dir.path().join("state");
+    let left = world.dir.path().join("left");
+    copy_dir(&state, &left);
+
+    let mut writes = 0;
+    loop {
+        // The start makes a checkpoint, which carries them on.
+        let (disk, faults) = Disk::crashing_at("write", writes);
+        drop(Store::open_on(disk, options()));
+        if !faults.struck() {
+            break;
+        }
+        writes += 1;
+        copy_dir(&elsewhere, &home);
+        let store = Store::open_on(Disk::real(), options()).unwrap();
+        let inbox = world.mailbox(&store, "bob", "INBOX");
+        assert_eq!(listed(&inbox), [1, 3], "killed at write {writes}");
+        let next = world.deliver(&store, "bob", "INBOX");
+        assert_eq!(next.value(), 4, "killed at write {writes}");
+        drop((inbox, store));
+        for dir in [&home, &state] {
+            fs::remove_dir_all(dir).unwrap();
+        }
+        copy_dir(&left, &state);
+    }
+    assert!(writes > 3, "{writes}");
 }
 
 #[test]
