@@ -1,11 +1,6 @@
 //! What other programs did in a folder: messages that they put there, removed, or gave other flags.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::HashSet, path::Path, sync::Arc, time::SystemTime};
 
 use facteur_disk::Disk;
 use facteur_index::MailboxRow;
@@ -14,9 +9,9 @@ use facteur_model::{InternalDate, ModSeq};
 
 use super::{
     base_of,
-    compare::{Look, Noticed, Stray},
+    compare::{Look, Noticed},
     merge::Translator,
-    taken::{AT_ONCE, TakenIn, take_in},
+    taken::{TakenIn, take_in},
 };
 use crate::{
     KeywordSetId, MessageState, StoreError,
@@ -77,15 +72,21 @@ impl Owner {
         };
         let dir = self.layout.folder(&core.name());
         let view = core.view();
-        if !maildir.may_have_changed(&shared.disk, &dir, (self, view.as_deref()))? {
-            return Ok(());
+        match maildir.may_have_changed(&shared.disk, &dir, (self, view.as_deref())) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                // What was told is told once.
+                maildir.suspect();
+                return Err(error);
+            }
         }
-        let mut left = None;
+        let mut looked = false;
         loop {
             let entered = shared.log.keep_going();
             let mut wakes = Wakes::default();
             let mut state = self.lock_settled(shared, &mut wakes)?;
-            let taken = self.take_in(shared, &mut state, core, &mut left);
+            let taken = self.take_in(shared, &mut state, core, &mut looked);
             drop(state);
             let done = match taken {
                 Ok(Some(ticket)) => self.finish(shared, ticket, &mut wakes),
@@ -97,23 +98,26 @@ impl Owner {
                 maildir.suspect();
                 return Err(error);
             }
-            if left.as_ref().is_none_or(VecDeque::is_empty) {
+            if maildir.lock().strays.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    /// One step of it, in one record. `left` are the files that are still to be taken in, once the
-    /// folder was looked through.
+    /// One step of it, in one record: a look through the folder unless that was `looked` through, and
+    /// some of the files that are to come in.
     fn take_in(
         self: &Arc<Self>,
         shared: &Shared,
         state: &mut State,
         core: &Arc<Core>,
-        left: &mut Option<VecDeque<Stray>>,
+        looked: &mut bool,
     ) -> Result<Option<Ticket>, StoreError> {
-        let (Ok(folder), Some(maildir)) = (state.folder_of(core), core.maildir()) else {
-            *left = None;
+        let Some(maildir) = core.maildir() else {
+            return Ok(None);
+        };
+        let Ok(folder) = state.folder_of(core) else {
+            maildir.lock().strays.clear();
             return Ok(None);
         };
         let (disk, dir) = (&shared.disk, self.layout.folder(&core.name()));
@@ -123,9 +127,7 @@ impl Owner {
         let file = inner.keywords(disk, &dir)?.clone();
         let mut translator = Translator::new(&file, table);
         let mut noticed = Noticed::default();
-        if let Some(strays) = left.take() {
-            noticed.strays = strays;
-        } else {
+        if !*looked {
             let messages = self.all_messages(shared, folder)?;
             let look = Look {
                 messages: &messages,
@@ -141,16 +143,17 @@ impl Owner {
                 .filter(|message| gone.contains(message.uid))
                 .for_each(|message| count_out(&mut row, message));
             recount(&mut row, &messages, &noticed.changed);
+            // Somebody else's look may have found the same: they come in once.
+            inner.strays = std::mem::take(&mut noticed.strays);
+            *looked = true;
         }
+        let some = inner.next_strays(row.uid_next);
         drop(inner);
         let modseq = ModSeq::new(row.highest_modseq.value() + 1);
         for message in &mut noticed.changed {
             message.modseq = modseq;
         }
-        let some = noticed.strays.len().min(AT_ONCE);
-        let some: Vec<Stray> = noticed.strays.drain(..some).collect();
         let added = take_in(disk, &dir, some, &mut row, modseq, &mut translator)?;
-        *left = Some(std::mem::take(&mut noticed.strays));
         if added.is_empty() && noticed.changed.is_empty() && noticed.gone.is_empty() {
             return Ok(None);
         }

@@ -22,7 +22,7 @@ mod watch;
 pub(crate) use found::{Found, adopt, find, listed_files};
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -38,6 +38,7 @@ use facteur_maildir::{
 };
 use facteur_model::{Flags, Keyword, Uid, UidSet};
 
+use compare::Stray;
 pub(crate) use redo::Redo;
 use taken::reconcile;
 pub(crate) use watch::{Watch, Watched};
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     lines: Vec<u8>,
     /// Messages whose names may not say their flags.
     dirty: UidSet,
+    /// Files that the last look found and that are still to become messages.
+    strays: VecDeque<Stray>,
     /// Messages that were expunged and whose files may still be there.
     ending: HashSet<Box<[u8]>>,
 }

@@ -12,7 +12,7 @@ use facteur_maildir::{BaseNames, FileName, Layout, guid_of};
 use facteur_model::{Guid, ModSeq, UidSet};
 
 use super::{
-    Found, Named, base_of,
+    Found, Inner, List, Named, base_of,
     compare::{Look, Noticed, Stray},
     find,
     merge::Translator,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Most messages taken in at once.
-pub(super) const AT_ONCE: usize = 200;
+const AT_ONCE: usize = 200;
 
 /// What strays become of.
 pub(super) struct TakenIn {
@@ -58,6 +58,30 @@ impl TakenIn {
             body_structure: self.found.scanned.body_structure,
             body: self.found.scanned.body,
         }
+    }
+}
+
+impl Inner {
+    /// The next of the files that are to become messages. A UID that the list gives one of them is its
+    /// only if none from there on was given since: `uid_next` is the next.
+    pub(super) fn next_strays(&mut self, uid_next: u64) -> Vec<Stray> {
+        let some = self.strays.len().min(AT_ONCE);
+        let mut some: Vec<Stray> = self.strays.drain(..some).collect();
+        let mut next = uid_next;
+        for stray in &mut some {
+            match stray.uid.filter(|uid| u64::from(uid.value()) < next) {
+                Some(taken) => {
+                    stray.uid = None;
+                    self.list = List::Stale;
+                    if let Some(files) = &mut self.files {
+                        files.retain(|uid| uid != taken);
+                    }
+                    next += 1;
+                }
+                None => next = stray.uid.map_or(next, |uid| uid.value().into()) + 1,
+            }
+        }
+        some
     }
 }
 

@@ -302,6 +302,38 @@ fn a_look_that_is_killed_at_any_call_gives_no_uid_twice_and_loses_nothing() {
     }
 }
 
+/// Whoever came while another took in many had them as well, and both went on.
+#[test]
+fn messages_that_two_sessions_notice_at_once_come_in_once() {
+    let world = World::new();
+    let (disk, faults) = facteur_disk::Disk::failing(u64::MAX, std::io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    world.deliver(&store, "bob", "INBOX");
+    // More than one record takes.
+    for at in 0..500 {
+        drop_in(&world, "INBOX", &format!("{at}.M1.elsewhere"));
+    }
+    let syncs = faults.counts()["sync_data"];
+    faults.hold("sync_data");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| inbox.notice().unwrap());
+        faults.await_calls("sync_data", syncs + 1);
+        drop_in(&world, "INBOX", "1000.M1.elsewhere");
+        let second = scope.spawn(|| inbox.notice().unwrap());
+        // It has the account, and waits for the first one's record.
+        while store.usage_at_hand(&world.spec("bob").id).is_some() {
+            std::thread::yield_now();
+        }
+        faults.release("sync_data");
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+    inbox.notice().unwrap();
+    assert_eq!(world.files("bob", "INBOX").len(), 502);
+    assert_eq!(listed(&inbox), Vec::from_iter(1..=502));
+}
+
 #[test]
 fn a_delivery_to_a_folder_that_nobody_has_open_does_not_look_at_it() {
     let world = World::new();
