@@ -14,7 +14,7 @@ use std::{
 use facteur_disk::Disk;
 use facteur_format::{Identity, Places};
 use facteur_index::{MessageRow, Transaction};
-use facteur_maildir::{NameError, UidValidities};
+use facteur_maildir::{NameError, UidList, UidValidities};
 use facteur_model::{
     AccountSpec, Guid, Keyword, MailFormat, MailboxName, ModSeq, Uid, UidValidity,
 };
@@ -154,6 +154,23 @@ impl Layout {
                 Ok(identity)
             }
         }
+    }
+
+    /// Writes who a mailbox is wherever its files say it, durably.
+    pub(crate) fn write_identity(
+        &self,
+        disk: &Disk,
+        name: &MailboxName,
+        identity: &Identity,
+    ) -> io::Result<()> {
+        identity.write(disk, self, name)?;
+        if let Self::Maildir(layout) = self {
+            let dir = layout.folder(name);
+            if let Some(list) = UidList::read(disk, &dir)? {
+                list.write(disk, &dir, identity.guid)?;
+            }
+        }
+        Ok(())
     }
 
     /// The files of a mailbox's messages, in UID order; those in a Maildir that have no UID yet are not

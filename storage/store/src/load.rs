@@ -10,9 +10,7 @@ use std::{
 
 use facteur_format::{Identity, Subscriptions};
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
-use facteur_model::{
-    AccountSpec, Guid, InternalDate, MailFormat, MailboxName, ModSeq, UidValidity,
-};
+use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
 
 use crate::{
     StoreError, adopt, folders,
@@ -228,9 +226,10 @@ fn read_folders(
             Some(mut identity) => {
                 state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
                 let taken = |other: &Folder| other.identity.guid == identity.guid;
-                if layout.format() == MailFormat::Maildir && state.folders.values().any(taken) {
-                    // Who copied a folder copied its GUID.
+                if state.folders.values().any(taken) {
+                    // Who copied a folder copied its GUID, by which the journal knows a mailbox.
                     identity.guid = Guid::random()?;
+                    layout.write_identity(disk, &folder.name, &identity)?;
                 }
                 let made = unjoined(folder.name.clone(), identity, layout);
                 state.folders.insert(folder.name, made);
