@@ -209,7 +209,7 @@ impl<'a> Work<'a> {
             };
             let step = match known {
                 Some(appended) => Step::Known(appended),
-                None => account.place(self.shared, append, &written.scanned)?,
+                None => account.place(self.shared, append, written)?,
             };
             if let Step::New { appended, .. } = &step {
                 planned.insert((&append.account.id, append.delivery), appended.clone());

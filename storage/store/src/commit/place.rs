@@ -6,10 +6,9 @@ use std::{
 };
 
 use facteur_index::MailboxRow;
-use facteur_message::Scanned;
 use facteur_model::{Keyword, MailboxName, ModSeq, Uid, Usage};
 
-use super::Step;
+use super::{Step, write::Written};
 use crate::{
     Append, Appended, KeywordSetId, MessageState, QuotaCheck, StoreError,
     format::Layout,
@@ -70,11 +69,13 @@ impl Locked<'_> {
         &mut self,
         shared: &Shared,
         append: &Append,
-        scanned: &Scanned,
+        written: &Written,
     ) -> Result<Step, StoreError> {
+        let (owner, scanned) = (self.owner, &written.scanned);
         if append.create && !self.state.folders.contains_key(&append.mailbox) {
-            let owner = self.owner;
             owner.make_folder(shared, &mut self.state, &append.mailbox, true)?;
+        } else if written.is_elsewhere {
+            owner.expect_there(shared, self.state.folder(&append.mailbox)?)?;
         }
         let added = Usage {
             bytes: scanned.size,
@@ -174,6 +175,22 @@ pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
 }
 
 impl Owner {
+    /// A message goes only where its file can: another program may have removed the mailbox. Whoever
+    /// comes next finds that it is gone.
+    fn expect_there(&self, shared: &Shared, folder: &Folder) -> Result<(), StoreError> {
+        let tmp = self.layout.tmp(&folder.core.name());
+        if shared.disk.is_dir(&tmp)? {
+            return Ok(());
+        }
+        let error = std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            format!("{}: another program has removed the mailbox", tmp.display()),
+        );
+        let error = StoreError::from(error);
+        self.abandon(shared, &error);
+        Err(error)
+    }
+
     /// Where a new message goes must be nothing: what another program put there is a message.
     pub(crate) fn check_free(
         self: &Arc<Self>,

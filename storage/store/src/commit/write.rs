@@ -25,6 +25,8 @@ pub(super) struct Written {
     pub(super) content: Content,
     /// Whether its file alone has it: it is too large for the journal.
     pub(super) is_large: bool,
+    /// Whether it lies in INBOX because its mailbox was not there.
+    pub(super) is_elsewhere: bool,
     /// What stays of its file's name, in a Maildir.
     pub(super) base: String,
 }
@@ -88,13 +90,17 @@ pub(super) fn write<'a>(
             let format = owner.layout.format();
             let mut dir = owner.layout.tmp(&append.mailbox);
             let first = write_one(shared, (format, &dir), append, created);
-            let (mut one, file) = match first {
-                Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    dir = owner.layout.tmp(&MailboxName::inbox());
-                    write_one(shared, (format, &dir), append, created)?
-                }
-                result => result?,
+            let is_elsewhere = match &first {
+                Err(StoreError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
+                _ => false,
             };
+            let (mut one, file) = if is_elsewhere {
+                dir = owner.layout.tmp(&MailboxName::inbox());
+                write_one(shared, (format, &dir), append, created)?
+            } else {
+                first?
+            };
+            one.is_elsewhere = is_elsewhere;
             match bodies.inline(&append.body, &append.prefix) {
                 Some(inline) => one.content = inline,
                 None => {
@@ -180,6 +186,7 @@ fn write_one(
         guid,
         content,
         is_large: false,
+        is_elsewhere: false,
         base,
     };
     Ok((written, file))

@@ -334,6 +334,35 @@ fn messages_that_two_sessions_notice_at_once_come_in_once() {
     assert_eq!(listed(&inbox), Vec::from_iter(1..=502));
 }
 
+/// It was acknowledged, and had no place.
+#[test]
+fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that_is_known() {
+    for create in [false, true] {
+        let world = World::new();
+        let store = world.open();
+        world.account(&store, "bob").create(&name("Made")).unwrap();
+        world.deliver(&store, "bob", "Made");
+        store.checkpoint().unwrap();
+        fs::remove_dir_all(world.mails("bob", "Made")).unwrap();
+        let append = Append {
+            create,
+            ..world.append("bob", "Made")
+        };
+        let deliver = || store.commit(batch([append.clone()]));
+        let first = deliver();
+        assert!(matches!(first, Err(StoreError::Io(_))), "{first:?}");
+        assert_eq!(world.temporary("bob"), [""; 0]);
+        match (create, deliver()) {
+            (false, second) => assert!(matches!(second, Err(StoreError::NoMailbox(_)))),
+            (true, second) => {
+                second.unwrap();
+                assert_eq!(listed(&world.mailbox(&store, "bob", "Made")), [1]);
+            }
+        }
+        world.deliver(&store, "bob", "INBOX");
+    }
+}
+
 #[test]
 fn a_delivery_to_a_folder_that_nobody_has_open_does_not_look_at_it() {
     let world = World::new();
