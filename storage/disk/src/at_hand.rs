@@ -15,7 +15,8 @@ impl Disk {
     /// says nothing, [`Disk::open`] does. Callers that must not block may ask.
     pub fn read_at_hand(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
         self.point("read_at_hand").ok()?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // What lies there may be a pipe, on which an open waits for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
         let file = file.ok()?;
         let mut bytes = vec![0; most];
@@ -60,6 +61,9 @@ mod tests {
     fn what_is_not_there_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::real();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(disk.read_at_hand(&pipe, 10), None);
         assert_eq!(disk.read_at_hand(&dir.path().join("none"), 10), None);
         assert_eq!(disk.read_at_hand(dir.path(), 10), None);
     }

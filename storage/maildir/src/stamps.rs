@@ -59,7 +59,11 @@ impl Stamps {
 
     /// Whether the last change was long enough ago to be the last one.
     pub fn are_settled(&self) -> bool {
-        let settled = |modified: SystemTime| modified + GRAIN < self.at;
+        // Whoever owns the folder may give it any time, also one that ends the calendar.
+        let settled = |modified: SystemTime| {
+            let end = modified.checked_add(GRAIN);
+            end.is_some_and(|end| end < self.at)
+        };
         [self.new, self.cur].into_iter().flatten().all(settled)
     }
 
@@ -80,7 +84,8 @@ pub fn clean_tmp(disk: &Disk, folder: &Path, now: SystemTime) -> io::Result<()> 
     };
     let is_old = |path: &PathBuf| {
         let times = disk.times(path).ok().flatten();
-        times.is_some_and(|times| times.changed + TMP_AGE < now)
+        let end = times.and_then(|times| times.changed.checked_add(TMP_AGE));
+        end.is_some_and(|end| end < now)
     };
     let is_ours = |name: &OsStr| BaseNames::mark(name.as_bytes()).is_some();
     let files = entries
@@ -136,6 +141,17 @@ mod tests {
         }
         std::fs::remove_dir(dir.path().join("cur")).unwrap();
         assert!(old(&stamps, after(1600)));
+    }
+
+    #[test]
+    fn a_time_that_ends_the_calendar_is_not_settled() {
+        let last = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX.unsigned_abs()));
+        let stamps = Stamps {
+            new: Some(SystemTime::UNIX_EPOCH),
+            cur: last,
+            at: SystemTime::now(),
+        };
+        assert!(last.is_some() && !stamps.are_settled());
     }
 
     #[test]
