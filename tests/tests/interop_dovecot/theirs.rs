@@ -72,10 +72,8 @@ fn live(dovecot: &Dovecot, home: &Path) {
 fn change(server: &Facteur, imap: &mut Imap) {
     let mut smtp = server.smtp("lmtp");
     smtp.expect("LHLO client.example", 250);
-    smtp.expect("MAIL FROM:<a@b.example>", 250);
-    smtp.expect(&format!("RCPT TO:<{BOB}>"), 250);
-    smtp.expect("DATA", 354);
-    smtp.expect("Subject: by LMTP\r\n\r\nbody\r\n.", 250);
+    let sent = smtp.send("a@b.example", &[BOB], "Subject: by LMTP\r\n\r\nbody\r\n");
+    assert_eq!(sent.code, 250);
     imap.must("SELECT INBOX");
     imap.must("UID STORE 1 -FLAGS (\\Seen work)");
     imap.must("UID STORE 2,9 +FLAGS (\\Flagged work fresh)");
@@ -183,7 +181,10 @@ fn in_turn(format: &str) {
                 texts.map(|one| (one.uid, one.text.clone())).collect()
             };
             assert_eq!(texts(&messages), texts(&ours.1), "{name}");
-            assert!(validity > 0);
+            // It knows nothing of mailboxes that we made; those of its own stay what they were.
+            if MAILBOXES.iter().any(|(_, of_its_own)| of_its_own == name) {
+                assert_eq!(validity, ours.0, "{name}");
+            }
         } else {
             assert_eq!(dovecot.shown(name), *ours, "{name}");
         }

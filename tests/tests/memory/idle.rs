@@ -1,7 +1,6 @@
 //! A thousand clients that wait: each for its own account, and all for one.
 
 use std::{
-    fs,
     ops::Range,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,7 +17,7 @@ const CLIENTS: usize = 1000;
 const AT_ONCE: usize = 4;
 
 fn user(n: usize) -> String {
-    format!("user{n}@many.test")
+    format!("user{n}@example.test")
 }
 
 /// A thousand accounts in a passwd-file: nothing has to be hashed for them.
@@ -27,25 +26,12 @@ fn many() -> Facteur {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    let mut facteur = Setup::new()
-        .sections(
-            "[process]\nclient_connection_count_limit = 3000\n[imap]\nmail_max_userip_connections = 3000\n",
-        )
-        .start();
-    let users = facteur.folder().join("users");
-    let lines: Vec<String> = (0..CLIENTS)
-        .map(|n| format!("{}:{{PLAIN}}pw::::::\n", user(n)))
-        .collect();
-    fs::write(&users, lines.concat()).unwrap();
-    let config = fs::read_to_string(facteur.config()).unwrap();
-    let directory = format!(
-        "{config}\n[directory]\nurl = \"passwd-file:{}\"\npasswd_file_domains = [\"many.test\"]\n",
-        users.display()
+    let setup = Setup::new().with_users_in_a_file().sections(
+        "[process]\nclient_connection_count_limit = 3000\n[imap]\nmail_max_userip_connections = 3000\n",
     );
-    fs::write(facteur.config(), directory).unwrap();
-    facteur.stop();
-    facteur.restart();
-    facteur
+    (0..CLIENTS)
+        .fold(setup, |setup, n| setup.account(&user(n), "pw"))
+        .start()
 }
 
 fn idle(facteur: &Facteur, n: usize, certificate: Option<&Path>) -> Imap {
