@@ -106,8 +106,7 @@ impl Orders<'_> {
             return Ok(None);
         };
         let create = create || options.lda_mailbox_autocreate;
-        let there = create || outbox::exists(self.account, &mailbox)?;
-        Ok(there.then_some(Target { mailbox, create }))
+        outbox::filed(self.account, mailbox, create)
     }
 
     /// Whether the account redirected this message before. The field lies before the body of a

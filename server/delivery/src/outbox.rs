@@ -296,11 +296,20 @@ pub(crate) fn inbox(
         return Ok(inbox);
     };
     let create = options.lda_mailbox_autocreate;
-    Ok(if create || exists(account, &mailbox)? {
-        Target { mailbox, create }
-    } else {
-        inbox
-    })
+    Ok(filed(account, mailbox, create)?.unwrap_or(inbox))
+}
+
+/// Where mail goes that is filed into `mailbox`: nowhere when there is none, and it may not or cannot be
+/// made.
+pub(crate) fn filed(
+    account: &Account,
+    mailbox: MailboxName,
+    create: bool,
+) -> Result<Option<Target>, StoreError> {
+    // One name that cannot be would keep the message from everybody whom it is for.
+    let create = create && account.may_have_mailbox(&mailbox);
+    let there = create || exists(account, &mailbox)?;
+    Ok(there.then_some(Target { mailbox, create }))
 }
 
 /// Whether mail can be filed into `mailbox`.

@@ -148,6 +148,11 @@ impl Account {
         Ok(state.folders.contains_key(name))
     }
 
+    /// Whether there can be a mailbox of this name in the account's format.
+    pub fn may_have_mailbox(&self, name: &MailboxName) -> bool {
+        self.owner.layout.check(name).is_ok()
+    }
+
     /// Opens a mailbox for sessions.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use facteur_tests::{Facteur, Imap, activate_script};
+use facteur_tests::{Facteur, Imap, Setup, activate_script};
 
 use crate::{BOB, deliver, drop_in, files, flags, give, maildir, start};
 
@@ -164,6 +164,28 @@ fn scripts_lie_in_the_home_and_are_no_mailboxes() {
     let listed = imap.must("LIST \"\" *");
     assert!(listed.with("ieve").next().is_none(), "{listed:?}");
     assert!(flags(&home).is_empty());
+}
+
+#[test]
+fn mail_that_is_filed_under_a_name_that_a_maildir_cannot_have_is_kept_in_the_inbox() {
+    let sections =
+        "[sieve]\nlda_mailbox_autocreate = true\n[lmtp]\nlmtp_save_to_detail_mailbox = true\n";
+    let setup = Setup::new().with_alice_and_bob().sections(sections);
+    let facteur = setup.format("maildir").start();
+    let mut lmtp = facteur.smtp("lmtp");
+    lmtp.expect("LHLO client.example", 250);
+    let mut send = |to: &str| {
+        let sent = lmtp.send("a@b.example", &[to], "Subject: x\r\n\r\nx\r\n");
+        assert_eq!(sent.code, 250, "{to}: {sent:?} {}", facteur.log());
+    };
+    send("bob+a.b@example.test");
+    send("bob+ab@example.test");
+    let script = "require [\"fileinto\", \"mailbox\"]; fileinto :create \"Lists.rust\";";
+    activate_script(facteur.address("managesieve"), BOB, "bob-password", script);
+    send(BOB);
+    let home = maildir(&facteur);
+    assert_eq!(files(&home).len(), 2);
+    assert_eq!(files(&home.join(".ab")).len(), 1);
 }
 
 /// What clients see of Bob's mailboxes.
