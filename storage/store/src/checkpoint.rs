@@ -247,6 +247,7 @@ fn remove(shared: &Shared, graves: &[PathBuf]) -> Result<(), StoreError> {
         _ => shared.sync_file_systems()?,
     }
     shared.log.since().covered.clone_from(&left.paths);
+    shared.log.note_leftovers(left.paths)?;
     drop(folders);
     for grave in graves {
         match disk.remove_dir_all(grave) {
@@ -256,15 +257,6 @@ fn remove(shared: &Shared, graves: &[PathBuf]) -> Result<(), StoreError> {
     }
     if let Some(error) = left.failed {
         tracing::error!(%error, "files of removed messages cannot be removed; it is tried again");
-    }
-    if !left.paths.is_empty() {
-        // In a Maildir they would be messages again if this process ended before that.
-        let leftovers = Record {
-            leftovers: left.paths,
-            ..Record::default()
-        };
-        let ticket = shared.log.append(&leftovers, &[])?;
-        shared.log.wait(ticket)?;
     }
     Ok(())
 }

@@ -293,7 +293,8 @@ impl Owner {
             return Err(StoreError::Cannot("INBOX cannot be deleted"));
         }
         let entered = shared.log.enter()?;
-        let _folders = shared.log.lock_folders();
+        let folders = shared.log.lock_folders();
+        shared.log.forget_leftovers(self.layout.home(), &folders)?;
         let mut wakes = Wakes::default();
         let mut state = self.lock_settled(shared, &mut wakes)?;
         let has_children = state.has_children(name);

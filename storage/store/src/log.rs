@@ -53,6 +53,8 @@ pub(crate) struct Since {
     pub(crate) covering: Vec<PathBuf>,
     /// Those that go now.
     pub(crate) covered: Vec<PathBuf>,
+    /// Those of which the journal says that they could not be removed.
+    leftovers: Vec<PathBuf>,
     /// The same for whole folders, which nobody renames.
     pub(crate) graves: Vec<PathBuf>,
     /// Accounts whose changes are durable in the journal and not all done; and whether the spool's
@@ -240,6 +242,45 @@ impl Log {
     /// Notes that changes to the spool are durable and not all done.
     pub(crate) fn spool_unsettled(&self) {
         self.since().spool_unsettled = true;
+    }
+
+    /// Puts into the journal which files could not be removed: in a Maildir they would be messages again
+    /// if the process ended before they are. Nobody may rename or remove folders meanwhile.
+    pub(crate) fn note_leftovers(&self, files: Vec<PathBuf>) -> Result<(), StoreError> {
+        if files.is_empty() && self.since().leftovers.is_empty() {
+            return Ok(());
+        }
+        let record = Record {
+            leftovers: Some(files),
+            ..Record::default()
+        };
+        let ticket = self.append(&record, &[])?;
+        self.wait(ticket)?;
+        self.since().leftovers = record.leftovers.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Notes what the journal of an earlier process says of them.
+    pub(crate) fn found_leftovers(&self, files: Vec<PathBuf>) {
+        let mut since = self.since();
+        since.unlinks.extend_from_slice(&files);
+        since.leftovers = files;
+    }
+
+    /// Has the journal say nothing of such files below `home`: a folder there is about to get another
+    /// name, and other messages their paths. This process knows them still.
+    pub(crate) fn forget_leftovers(
+        &self,
+        home: &Path,
+        _: &FoldersLocked<'_>,
+    ) -> Result<(), StoreError> {
+        let mut kept = self.since().leftovers.clone();
+        let before = kept.len();
+        kept.retain(|path| !path.starts_with(home));
+        match kept.len() == before {
+            true => Ok(()),
+            false => self.note_leftovers(kept),
+        }
     }
 
     /// Keeps files that are still to go from being looked for where others will be. To be held while

@@ -17,8 +17,9 @@ use crate::StoreError;
 pub(crate) struct Record {
     pub(crate) accounts: Vec<AccountRecord>,
     pub(crate) spool: Vec<SpoolRecord>,
-    /// Files of removed messages that could not be removed: their removal is in no record any more.
-    pub(crate) leftovers: Vec<PathBuf>,
+    /// Files of removed messages that could not be removed: their removal is in no record any more. They
+    /// are all of them; what earlier records say is over.
+    pub(crate) leftovers: Option<Vec<PathBuf>>,
     /// Where the journal began when a checkpoint carried this on from there.
     pub(crate) carried: Option<u64>,
     /// The lengths of the bodies that follow.

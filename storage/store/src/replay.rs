@@ -75,6 +75,8 @@ pub(crate) struct Replay<'a> {
     homes: HashMap<PathBuf, Home>,
     /// Files that go once a checkpoint has what ended them.
     pub(crate) unlinks: Vec<PathBuf>,
+    /// Files of earlier removed messages, which could not be removed.
+    pub(crate) leftovers: Vec<PathBuf>,
     /// Homes that were changed, and the folders of their messages.
     pub(crate) touched: BTreeSet<PathBuf>,
     /// Accounts whose changes could not all be done.
@@ -94,6 +96,7 @@ impl<'a> Replay<'a> {
             first: None,
             homes: HashMap::new(),
             unlinks: Vec::new(),
+            leftovers: Vec::new(),
             touched: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             spool_unsettled: false,
@@ -128,8 +131,10 @@ impl<'a> Replay<'a> {
                 self.unsettled.insert(id);
             }
         }
-        if matches!(scope, Scope::All) {
-            self.unlinks.extend(record.leftovers);
+        if matches!(scope, Scope::All)
+            && let Some(leftovers) = record.leftovers
+        {
+            self.leftovers = leftovers;
         }
         let Some(spool) = self.spool.filter(|_| scope.has_spool()) else {
             return;

@@ -64,9 +64,10 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
     }
     replay.finish();
     let touched = std::mem::take(&mut replay.touched);
+    log.found_leftovers(std::mem::take(&mut replay.leftovers));
     {
         let mut since = log.since();
-        since.unlinks = std::mem::take(&mut replay.unlinks);
+        since.unlinks.append(&mut replay.unlinks);
         since
             .unsettled
             .extend(std::mem::take(&mut replay.unsettled));

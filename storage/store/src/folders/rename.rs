@@ -33,6 +33,7 @@ impl Owner {
         }
         let entered = shared.log.enter()?;
         let folders = shared.log.lock_folders();
+        shared.log.forget_leftovers(self.layout.home(), &folders)?;
         let mut wakes = Wakes::default();
         let mut state = self.lock_settled(shared, &mut wakes)?;
         if state.folders.contains_key(to) || state.levels.contains(to) {

@@ -348,3 +348,39 @@ fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_c
         }
     }
 }
+
+/// The journal remembered the file by a path that had become another message's.
+#[test]
+fn a_file_that_could_not_be_removed_takes_no_message_along_that_has_its_path_now() {
+    for renamed in [false, true] {
+        let world = World::new();
+        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+        let store = world.open_on(disk).unwrap();
+        let account = world.account(&store, "bob");
+        let deliver = |token| {
+            let append = append(&world, "bob", "Made", token);
+            store.commit(batch([append])).unwrap();
+        };
+        deliver("gone");
+        let made = account.open(&name("Made")).unwrap();
+        made.expunge(&uids(&[1]), true).unwrap();
+        drop(made);
+        faults.break_point("unlink", io::ErrorKind::PermissionDenied);
+        store.checkpoint().unwrap();
+        faults.heal();
+        match renamed {
+            true => account.rename(&name("Made"), &name("Other")).unwrap(),
+            false => account.delete(&name("Made")).unwrap(),
+        }
+        account.create(&name("Made")).unwrap();
+        deliver("fresh");
+        drop(account);
+        kill(store, &faults);
+        let store = world.open();
+        assert_eq!(
+            tokens(&world, &store, "bob", "Made"),
+            owned(&[(1, "fresh")]),
+            "renamed: {renamed}"
+        );
+    }
+}
