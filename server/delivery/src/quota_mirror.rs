@@ -29,6 +29,8 @@ pub struct QuotaMirror {
 struct Shared {
     changed: Mutex<HashMap<AccountId, Usage>>,
     wake: Notify,
+    /// Held while changes are written: whoever ends must not leave behind what another has taken.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -69,8 +71,9 @@ impl QuotaMirror {
         }
     }
 
-    /// Writes all that is noted now; says whether it could.
+    /// Writes all that is noted now, after what is being written; says whether it could.
     pub async fn flush(&self, directory: &dyn Directory) -> bool {
+        let _writing = self.shared.writing.lock().await;
         let changed = std::mem::take(&mut *self.shared.lock());
         let mut changed = changed.into_iter();
         while let Some((account, usage)) = changed.next() {
@@ -101,6 +104,8 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         down: std::sync::atomic::AtomicBool,
+        /// A directory that takes its time: it was asked, and may answer.
+        slow: Option<(Notify, tokio::sync::Semaphore)>,
         written: Mutex<Vec<(String, u64, u64)>>,
     }
 
@@ -132,6 +137,10 @@ mod tests {
             Box::pin(async move {
                 if self.down.load(std::sync::atomic::Ordering::Relaxed) {
                     return Err(Unavailable("down".to_owned()));
+                }
+                if let Some((asked, answers)) = &self.slow {
+                    asked.notify_one();
+                    answers.acquire().await.unwrap().forget();
                 }
                 let mut written = self.written.lock().unwrap();
                 written.push((account.to_string(), bytes, messages));
@@ -178,6 +187,28 @@ mod tests {
             ("b@example.org".to_owned(), 5, 1),
         ];
         assert_eq!(written, expected);
+    }
+
+    #[tokio::test]
+    async fn a_flush_at_the_end_waits_for_what_is_being_written() {
+        let mirror = QuotaMirror::new();
+        let directory = Arc::new(Fake {
+            slow: Some((Notify::new(), tokio::sync::Semaphore::new(0))),
+            ..Fake::default()
+        });
+        note(&mirror, "a@example.org", 1);
+        note(&mirror, "b@example.org", 2);
+        let (first, slow) = (mirror.clone(), Arc::clone(&directory));
+        let first = tokio::spawn(async move { first.flush(&*slow).await });
+        let (asked, answers) = directory.slow.as_ref().unwrap();
+        asked.notified().await;
+        let at_the_end = async {
+            assert!(mirror.flush(&*directory).await);
+            directory.written.lock().unwrap().len()
+        };
+        let (written, ()) = tokio::join!(at_the_end, async { answers.add_permits(2) });
+        assert_eq!(written, 2);
+        assert!(first.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
