@@ -92,6 +92,36 @@ fn rules_by_folder_hold_and_peers_hear_the_configured_text() {
 }
 
 #[test]
+fn deliveries_that_end_at_once_hold_the_limit_and_its_grace_together() {
+    const SESSIONS: usize = 32;
+    let server = start("");
+    server.must(&["account", "set", BOB, "--quota", "100K"], "");
+    let mut sessions: Vec<Smtp> = (0..SESSIONS).map(|_| lmtp(&server)).collect();
+    let message = message("at once", 20 << 10);
+    for lmtp in &mut sessions {
+        lmtp.expect("MAIL FROM:<a@elsewhere.example>", 250);
+        lmtp.expect(&format!("RCPT TO:<{BOB}>"), 250);
+        lmtp.expect("DATA", 354);
+        lmtp.connection.send(message.as_bytes());
+    }
+    for lmtp in &mut sessions {
+        lmtp.connection.send(b".\r\n");
+    }
+    let replies: Vec<_> = sessions.iter_mut().map(Smtp::reply).collect();
+    // Five are within 100 KiB and the ten per cent that what was accepted at RCPT may have more.
+    let accepted = replies.iter().filter(|reply| reply.code == 250).count();
+    assert_eq!(accepted, 5, "{replies:?}");
+    let full =
+        |reply: &&facteur_tests::Reply| reply.code == 552 && reply.lines[0].starts_with("5.2.2 ");
+    assert_eq!(
+        replies.iter().filter(full).count(),
+        SESSIONS - accepted,
+        "{replies:?}"
+    );
+    assert_eq!(quota(&server, "get", BOB)["quota"]["messages"], accepted);
+}
+
+#[test]
 fn warning_is_a_message_that_no_quota_stops_once_for_each_crossing() {
     let server = start(
         "[quota]\nquota_warning = [\"storage=100%%\", \"storage=80%\"]\n\

@@ -29,6 +29,7 @@ pub(crate) struct Outbox<'a> {
     appends: Vec<Append>,
     memory: Vec<MemoryEntry>,
     spool: Vec<(Entry, Body)>,
+    quota: QuotaCheck,
 }
 
 impl<'a> Outbox<'a> {
@@ -36,6 +37,7 @@ impl<'a> Outbox<'a> {
         message: &'a Arrived,
         recipient: &'a LocalRecipient,
         spec: AccountSpec,
+        quota: QuotaCheck,
     ) -> Self {
         Self {
             message,
@@ -45,6 +47,7 @@ impl<'a> Outbox<'a> {
             appends: Vec::new(),
             memory: Vec::new(),
             spool: Vec::new(),
+            quota,
         }
     }
 
@@ -103,7 +106,7 @@ impl<'a> Outbox<'a> {
             internal_date: InternalDate::from_unix(self.message.now),
             delivery,
             repeated: self.recipient.repeated,
-            quota: QuotaCheck::Ignore,
+            quota: self.quota,
         });
     }
 

@@ -12,7 +12,7 @@ use facteur_directory::AccountRecord;
 use facteur_mapped::Mapped;
 use facteur_model::{Guid, Usage};
 use facteur_spool::{BodyType, Origin, QueueId};
-use facteur_store::{Account, Batch, Body, Store, StoreError};
+use facteur_store::{Account, Batch, Body, QuotaCheck, Store, StoreError};
 
 use crate::{
     domain_quota::DomainQuota,
@@ -117,7 +117,8 @@ impl Deliverer {
 
     /// Runs quota and Sieve for each recipient and adds to `batch` what they yield. Blocking: call
     /// it on the bridge. The outcomes are in the recipients' order and hold once the batch is
-    /// committed.
+    /// committed. That fails with [`StoreError::OverQuota`] when others took the room meanwhile: then
+    /// it is to be planned anew.
     pub fn plan(
         &self,
         message: &Arrived,
@@ -134,6 +135,7 @@ impl Deliverer {
                 message,
                 recipient,
                 facteur_account::spec(&recipient.account),
+                QuotaCheck::Grace(self.options.quota_grace),
             );
             let outcome = self.plan_one(&transaction, recipient, outbox, batch);
             outcome.unwrap_or_else(|error| {

@@ -24,6 +24,9 @@ pub struct Finished {
     pub each: Vec<Reply>,
 }
 
+/// A message is planned at most so often: each time others have taken the room meanwhile.
+const MAX_PLANS: usize = 8;
+
 /// What the blocking part works on.
 struct Arrival {
     client: Client,
@@ -85,10 +88,31 @@ impl Intake {
         let arrived = self.arrived(arrival, &facts, body);
         let transaction = &arrival.transaction;
         let local = local_recipients(&transaction.local)?;
+        let remote = remote_recipients(&transaction.remote)?;
+        let mut plans = 0;
+        loop {
+            plans += 1;
+            match self.settle(arrival, (&arrived, &facts), &local, &remote) {
+                // What others have stored since it was planned has taken the room.
+                Err(StoreError::OverQuota) if plans < MAX_PLANS => {}
+                settled => return settled.map_err(store_failed),
+            }
+        }
+    }
+
+    /// Plans, and commits.
+    fn settle(
+        &self,
+        arrival: &Arrival,
+        (arrived, facts): (&Arrived, &crate::header::Facts),
+        local: &[LocalRecipient],
+        remote: &[Recipient],
+    ) -> Result<Finished, StoreError> {
+        let transaction = &arrival.transaction;
         let mut batch = Batch::default();
         let mut outcomes = Vec::new();
         if !local.is_empty() {
-            outcomes = self.parts.deliverer.plan(&arrived, &local, &mut batch);
+            outcomes = self.parts.deliverer.plan(arrived, local, &mut batch);
         }
         let full = self.parts.deliverer.quota_exceeded_message();
         let refusals: Vec<Option<Reply>> = transaction
@@ -103,27 +127,23 @@ impl Intake {
             return Ok(finished);
         }
         let told = self.told(arrival, &refusals);
-        let fates = fates(&local, &outcomes, &told);
-        let spooled: Vec<Recipient> = fates
-            .deferred
-            .into_iter()
-            .chain(remote_recipients(&transaction.remote)?)
-            .collect();
+        let fates = fates(local, &outcomes, &told);
+        let mut spooled = fates.deferred;
+        spooled.extend_from_slice(remote);
         if !spooled.is_empty() {
-            let entry = entry(arrival, &arrived, spooled);
+            let entry = entry(arrival, arrived, spooled);
             batch.spool.push((entry, arrived.body.clone()));
         }
         if !fates.bounced.is_empty() {
-            self.add_notice(&arrived, &fates.bounced, arrival.now, &mut batch)
-                .map_err(store_failed)?;
+            self.add_notice(arrived, &fates.bounced, arrival.now, &mut batch)?;
         }
-        let saved = SaveLog::new(&arrived, &batch);
-        let committed = self.parts.store.commit(batch).map_err(store_failed)?;
+        let saved = SaveLog::new(arrived, &batch);
+        let committed = self.parts.store.commit(batch)?;
         saved.write(&committed);
         let size = arrived.body.len();
         let queue_id = &transaction.queue_id;
         let message_id =
-            received::logged_message_id(&self.options, &arrival.client, queue_id, &facts);
+            received::logged_message_id(&self.options, &arrival.client, queue_id, facts);
         log_accepted(arrival, &message_id, size);
         log_outcomes(transaction, &outcomes);
         let text = format!("Ok: queued as {}", transaction.queue_id);

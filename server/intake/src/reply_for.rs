@@ -12,6 +12,8 @@ pub(crate) fn store(error: &StoreError) -> Reply {
             tracing::error!(%error, "message refused");
             room::full()
         }
+        // Others take the room again and again, and give it back.
+        StoreError::OverQuota => over_quota(true, "Mailbox is full"),
         error => {
             tracing::error!(%error, "message refused");
             temporary()

@@ -79,6 +79,37 @@ fn accepted_message_may_overshoot_by_the_grace() {
 }
 
 #[test]
+fn of_two_planned_at_once_the_second_is_refused_when_both_do_not_fit() {
+    let house = House::new(Options::default());
+    house.send("bob@example.org");
+    let size = house.account("bob@example.org").usage().unwrap().bytes;
+    let plan = || {
+        let recipients = [
+            house.recipient_with("bob@example.org", bytes(size * 2)),
+            house.recipient("ann@example.org"),
+        ];
+        let mut batch = facteur_store::Batch::default();
+        let deliverer = &house.deliverer;
+        let outcomes = deliverer.plan(&house.arrived(MESSAGE), &recipients, &mut batch);
+        (outcomes, batch)
+    };
+    let [(first, one), (second, two)] = [plan(), plan()];
+    assert_eq!(first, [Outcome::Delivered, Outcome::Delivered]);
+    assert_eq!(first, second);
+    house.store.commit(one).unwrap();
+    let refused = house.store.commit(two);
+    assert!(matches!(refused, Err(facteur_store::StoreError::OverQuota)));
+    // Of what is refused nothing is there; planned anew it says who has no room.
+    assert_eq!(house.count("ann@example.org", "INBOX"), 1);
+    let (again, batch) = plan();
+    let full = Outcome::OverQuota { temporary: false };
+    assert_eq!(again, [full, Outcome::Delivered]);
+    house.store.commit(batch).unwrap();
+    let counts = ["bob@example.org", "ann@example.org"].map(|who| house.count(who, "INBOX"));
+    assert_eq!(counts, [2, 2]);
+}
+
+#[test]
 fn what_goes_nowhere_needs_no_quota() {
     let house = House::new(Options {
         quota_full_tempfail: true,

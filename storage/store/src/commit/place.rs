@@ -82,9 +82,18 @@ impl Locked<'_> {
             messages: 1,
         };
         let limits = &append.account.quota;
-        if append.quota == QuotaCheck::Strict {
-            let admitted = shared.admit(&append.account, &append.mailbox, self.usage, added)?;
-            self.permits.push(admitted);
+        match append.quota {
+            QuotaCheck::Strict => {
+                let admitted = shared.admit(&append.account, &append.mailbox, self.usage, added)?;
+                self.permits.push(admitted);
+            }
+            QuotaCheck::Grace(per_cent) => {
+                let limits = limits.stretched(per_cent.into());
+                if !limits.allow(&append.mailbox, self.usage, added) {
+                    return Err(StoreError::OverQuota);
+                }
+            }
+            QuotaCheck::Ignore => {}
         }
         let keywords = self.keyword_set(shared, append)?;
         let folder = self.state.folder(&append.mailbox)?;
