@@ -40,6 +40,9 @@ pub(crate) struct Watch(Arc<Watches>);
 struct Watches {
     /// Made for the first mailbox.
     notify: OnceLock<Notify>,
+    /// Held from where the kernel is asked until all that it tells is noted: in its order, and nobody
+    /// who asks meanwhile goes on without it.
+    reading: Mutex<()>,
     folders: Mutex<HashMap<WatchId, (Weak<Watched>, Place)>>,
     /// Where something happened.
     touched: Mutex<Vec<Weak<Watched>>>,
@@ -208,6 +211,7 @@ impl Watches {
                 seen.push(watched);
             }
         };
+        let _reading = held(&self.reading);
         let lost = notify.read(&mut note)?;
         for watched in ended {
             self.ask(&watched);
