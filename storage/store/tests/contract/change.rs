@@ -1,28 +1,9 @@
 //! Flags, expunge, copy, move.
 
-use facteur_model::{Flag, FlagOperation, Flags, Keyword, ModSeq, QuotaLimits, Uid};
-use facteur_store::{FlagChange, Mailbox, StoreError};
+use facteur_model::{Flag, FlagOperation, Flags, ModSeq, QuotaLimits, Uid};
+use facteur_store::{FlagChange, StoreError};
 
-use crate::world::{World, bytes_of, listed, name, text, uids};
-
-fn change(operation: FlagOperation, flags: &[Flag], keywords: &[&str]) -> FlagChange {
-    FlagChange {
-        operation,
-        flags: flags.iter().copied().collect(),
-        keywords: keywords.iter().filter_map(|k| Keyword::parse(k)).collect(),
-        unchanged_since: None,
-    }
-}
-
-fn flags(mailbox: &Mailbox, uid: u32) -> (Flags, Vec<String>) {
-    let snapshot = mailbox.snapshot();
-    let message = snapshot.by_uid(Uid::new(uid).unwrap()).unwrap();
-    let keywords = snapshot.keywords(message.keywords);
-    (
-        message.flags,
-        keywords.iter().map(|k| k.as_str().to_owned()).collect(),
-    )
-}
+use crate::world::{World, bytes_of, change, flags, listed, name, text, uids};
 
 #[test]
 fn store_changes_flags_and_keywords_and_modseq() {

@@ -4,16 +4,15 @@ use std::{fs, io};
 
 use facteur_disk::Disk;
 
-use facteur_model::{Flag, FlagOperation, Flags};
-use facteur_store::{Body, Checkpoints, FlagChange, Options, Store, StoreError};
+use facteur_model::{Flag, FlagOperation};
+use facteur_store::{Body, Checkpoints, Options, Store, StoreError};
 
-use crate::world::{World, batch, name, uids};
+use crate::world::{World, batch, change, name, uids};
 
 #[test]
 fn a_file_that_cannot_be_removed_goes_later_and_keeps_nothing_in_the_journal() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     let mailbox = world.mailbox(&store, "bob", "INBOX");
     mailbox.expunge(&uids(&[1]), true).unwrap();
@@ -38,8 +37,7 @@ fn a_file_that_cannot_be_removed_goes_later_and_keeps_nothing_in_the_journal() {
 #[test]
 fn an_account_whose_rows_cannot_be_written_loses_none_of_them() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     store.checkpoint().unwrap();
     world.deliver(&store, "bob", "INBOX");
@@ -60,8 +58,7 @@ fn an_account_whose_rows_cannot_be_written_loses_none_of_them() {
 #[test]
 fn an_account_whose_rows_cannot_be_written_takes_no_messages_until_they_can() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     let mailbox = world.mailbox(&store, "bob", "INBOX");
     faults.break_point("index commit", io::ErrorKind::StorageFull);
@@ -71,12 +68,7 @@ fn an_account_whose_rows_cannot_be_written_takes_no_messages_until_they_can() {
     assert!(matches!(delivered, Err(StoreError::NoSpace)));
     let copied = mailbox.copy(&uids(&[1]), &name("Spam"));
     assert!(matches!(copied, Err(StoreError::NoSpace)));
-    let seen = FlagChange {
-        operation: FlagOperation::Add,
-        flags: Flags::EMPTY.with(Flag::Seen),
-        keywords: Vec::new(),
-        unchanged_since: None,
-    };
+    let seen = change(FlagOperation::Add, &[Flag::Seen], &[]);
     mailbox.store(&uids(&[1]), &seen).unwrap();
     // With room again all is as before, at once.
     faults.heal();
@@ -161,8 +153,7 @@ fn a_home_that_is_missing_keeps_its_changes_and_takes_no_room_from_others() {
 #[test]
 fn checkpoints_that_fail_do_not_fill_the_journal() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     store.checkpoint().unwrap();
     world.deliver(&store, "bob", "INBOX");

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc};
 
 use facteur_disk::{Disk, Faults, PowerLoss};
-use facteur_model::{Flag, FlagOperation, Flags, Keyword, MailFormat, ModSeq, Uid, UidValidity};
+use facteur_model::{Flag, FlagOperation, MailFormat, ModSeq, Uid, UidValidity};
 use facteur_spool::{Entry, SpoolError};
-use facteur_store::{Append, Batch, Body, FlagChange, MemoryEntry, Store, StoreError};
+use facteur_store::{Append, Batch, Body, MemoryEntry, Store, StoreError};
 
 use crate::{
     points::Struck,
-    world::{World, batch, entry, name, text, uids},
+    world::{World, batch, change, entry, name, text, uids},
 };
 
 /// How many steps a run has.
@@ -113,12 +113,7 @@ impl Run {
                 .map(|_| ())
         });
         self.step("flags", |run| {
-            let seen = FlagChange {
-                operation: FlagOperation::Add,
-                flags: Flags::EMPTY.with(Flag::Seen),
-                keywords: Vec::new(),
-                unchanged_since: None,
-            };
+            let seen = change(FlagOperation::Add, &[Flag::Seen], &[]);
             let inbox = inbox(run)?;
             inbox.store(&uids(&[1]), &seen)?;
             run.modseqs
@@ -173,14 +168,9 @@ impl Run {
         });
         self.step("drop", |run| bob(run)?.delete(&name("Source")));
         self.step("keywords", |run| {
-            let change = FlagChange {
-                operation: FlagOperation::Add,
-                flags: Flags::EMPTY.with(Flag::Flagged),
-                keywords: vec![Keyword::parse("$Kept").unwrap()],
-                unchanged_since: None,
-            };
+            let kept = change(FlagOperation::Add, &[Flag::Flagged], &["$Kept"]);
             let inbox = bob(run)?.open(&name("INBOX"))?;
-            inbox.store(&uids(&[2]), &change)?;
+            inbox.store(&uids(&[2]), &kept)?;
             run.modseqs
                 .push(("keywords", inbox.snapshot().highest_modseq()));
             Ok(())
@@ -485,8 +475,7 @@ impl Run {
 /// The calls that make things durable or name them, in order, of one piece of work.
 fn order(prepare: impl FnOnce(&Store, &World), work: impl FnOnce(&Store, &World)) -> String {
     let world = World::in_memory();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     prepare(&store, &world);
     let before = faults.log().len();
     work(&store, &world);
@@ -673,8 +662,7 @@ fn killed_again_while_recovering_nothing_is_lost_or_twice() {
 #[test]
 fn a_file_system_that_failed_to_sync_is_not_believed_again() {
     let world = World::in_memory();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     let deliver = || {
         store
             .commit(batch([append(&world, "bob", "INBOX", "kept")]))

@@ -5,12 +5,12 @@ use std::{fs, io, path::PathBuf, process::Command};
 
 use bytes::Bytes;
 use facteur_disk::Disk;
-use facteur_model::{Flag, FlagOperation, Flags, MailFormat};
-use facteur_store::{Append, Body, Checkpoints, FlagChange, Options, Store};
+use facteur_model::{Flag, FlagOperation, MailFormat};
+use facteur_store::{Append, Body, Checkpoints, Options, Store};
 
 use crate::{
     crash::append,
-    world::{World, batch, listed, name, text, uids},
+    world::{World, batch, change, listed, name, text, uids},
 };
 
 /// Delivers a message that begins with its token.
@@ -78,20 +78,14 @@ fn damages(world: &World) -> u64 {
 #[test]
 fn a_record_damaged_in_the_journals_middle_is_told_and_passed_over_and_all_after_it_is_kept() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
     store.checkpoint().unwrap();
     for token in ["one", "damaged", "two"] {
         deliver(&world, &store, "bob", token);
     }
     deliver(&world, &store, "carol", "other");
-    let flagged = FlagChange {
-        operation: FlagOperation::Add,
-        flags: Flags::EMPTY.with(Flag::Flagged),
-        keywords: Vec::new(),
-        unchanged_since: None,
-    };
+    let flagged = change(FlagOperation::Add, &[Flag::Flagged], &[]);
     let inbox = world.mailbox(&store, "bob", "INBOX");
     inbox.store(&uids(&[1]), &flagged).unwrap();
     drop(inbox);
@@ -124,8 +118,7 @@ fn a_record_damaged_in_the_journals_middle_is_told_and_passed_over_and_all_after
 #[test]
 fn a_home_that_is_missing_at_a_start_keeps_its_changes_in_the_journal_until_it_is_back() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
     deliver(&world, &store, "carol", "before");
     store.checkpoint().unwrap();
@@ -176,8 +169,7 @@ fn a_home_that_is_missing_at_a_start_keeps_its_changes_in_the_journal_until_it_i
 #[test]
 fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
     store.checkpoint().unwrap();
     let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
@@ -278,8 +270,7 @@ fn a_folder_that_was_copied_with_all_that_is_in_it_is_another_mailbox() {
     };
     copy_dir(&folder("First"), &folder("Second"));
 
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     for mailbox in ["First", "Second"] {
         assert_eq!(
             tokens(&world, &store, "bob", mailbox),
@@ -309,8 +300,7 @@ fn a_folder_that_was_copied_with_all_that_is_in_it_is_another_mailbox() {
 fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_checkpoint() {
     for restart in [false, true] {
         let world = World::new();
-        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-        let store = world.open_on(disk).unwrap();
+        let (store, faults) = world.open_with_faults();
         let account = world.account(&store, "bob");
         account.create(&name("Made")).unwrap();
         for token in ["gone", "kept", "moved"] {
@@ -354,8 +344,7 @@ fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_c
 fn a_file_that_could_not_be_removed_takes_no_message_along_that_has_its_path_now() {
     for renamed in [false, true] {
         let world = World::new();
-        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-        let store = world.open_on(disk).unwrap();
+        let (store, faults) = world.open_with_faults();
         let account = world.account(&store, "bob");
         let deliver = |token| {
             let append = append(&world, "bob", "Made", token);

@@ -9,10 +9,10 @@ use std::{
 };
 
 use facteur_disk::Disk;
-use facteur_model::{Flag, FlagOperation, Flags, Keyword};
-use facteur_store::{Checked, FindingKind, FlagChange, Mailbox, Remedy, Store, StoreError};
+use facteur_model::{Flag, FlagOperation};
+use facteur_store::{Checked, FindingKind, Mailbox, Remedy, Store, StoreError};
 
-use crate::world::{MAIL, World, batch, listed, name, text, uids};
+use crate::world::{MAIL, World, batch, change, listed, name, text, uids};
 
 /// Three messages of bob's, one of them expunged, one answered, with a keyword, and copied.
 fn fill(world: &World, store: &Store) -> Mailbox {
@@ -27,12 +27,7 @@ fn fill(world: &World, store: &Store) -> Mailbox {
 }
 
 fn mark(mailbox: &Mailbox, which: &[u32]) {
-    let change = FlagChange {
-        operation: FlagOperation::Add,
-        flags: Flags::from_iter([Flag::Answered]),
-        keywords: vec![Keyword::parse("$Important").unwrap()],
-        unchanged_since: None,
-    };
+    let change = change(FlagOperation::Add, &[Flag::Answered], &["$Important"]);
     mailbox.store(&uids(which), &change).unwrap();
 }
 
@@ -109,8 +104,7 @@ fn check_of_a_sound_account_finds_nothing_and_changes_nothing() {
 #[test]
 fn check_of_an_account_in_use_keeps_nobody_waiting_while_it_reads() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, std::io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     let inbox = fill(&world, &store);
     // What reads the index, whatever it takes.
     faults.hold("index open");

@@ -2,7 +2,6 @@
 
 use std::{io, thread};
 
-use facteur_disk::Disk;
 use facteur_store::{Body, Store};
 
 use crate::world::{World, batch, name, text};
@@ -29,8 +28,7 @@ fn a_large_message_is_kept_when_its_folder_is_renamed_or_deleted_while_it_is_wri
     ];
     for meanwhile in meanwhile {
         let world = World::new();
-        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-        let store = world.open_on(disk).unwrap();
+        let (store, faults) = world.open_with_faults();
         let account = world.account(&store, "bob");
         account.create(&name("Made")).unwrap();
         let mut append = world.append("bob", "Made");
@@ -55,8 +53,7 @@ fn a_large_message_is_kept_when_its_folder_is_renamed_or_deleted_while_it_is_wri
 #[test]
 fn a_change_planned_while_the_journal_failed_for_another_leaves_right_counts() {
     let world = World::new();
-    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     let made = |name| faults.counts().get(name).copied().unwrap_or_default();
     let (syncs, looks) = (made("sync_data"), made("stat"));

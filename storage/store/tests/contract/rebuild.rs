@@ -4,12 +4,10 @@ use std::fs;
 
 use facteur_disk::Disk;
 use facteur_index::Index;
-use facteur_model::{
-    AccountId, AccountSpec, Flag, FlagOperation, Flags, MailFormat, ModSeq, UidSet,
-};
-use facteur_store::{FlagChange, StoreError};
+use facteur_model::{AccountId, AccountSpec, Flag, FlagOperation, MailFormat, ModSeq, UidSet};
+use facteur_store::StoreError;
 
-use crate::world::{World, listed, name, text, uids};
+use crate::world::{World, change, listed, name, text, uids};
 
 pub(crate) fn remove_index(world: &World, who: &str) {
     for suffix in ["", "-wal", "-shm"] {
@@ -54,16 +52,10 @@ pub(crate) fn expect_all(world: &World) {
 fn a_lost_index_is_rebuilt_and_uids_stay() {
     let world = World::new();
     fill(&world);
-    let before = world
-        .account(&world.open(), "bob")
-        .status(&name("INBOX"))
-        .unwrap();
+    let before = world.status_at_start("bob", "INBOX");
     remove_index(&world, "bob");
     expect_all(&world);
-    let after = world
-        .account(&world.open(), "bob")
-        .status(&name("INBOX"))
-        .unwrap();
+    let after = world.status_at_start("bob", "INBOX");
     assert_eq!(before.uid_validity, after.uid_validity);
     assert!(after.highest_modseq > before.highest_modseq);
 }
@@ -159,12 +151,7 @@ fn a_process_that_was_killed_leaves_flags_and_uids_in_place() {
     let store = world.open();
     world.deliver(&store, "bob", "INBOX");
     let inbox = world.mailbox(&store, "bob", "INBOX");
-    let seen = FlagChange {
-        operation: FlagOperation::Add,
-        flags: Flags::EMPTY.with(Flag::Seen),
-        keywords: Vec::new(),
-        unchanged_since: None,
-    };
+    let seen = change(FlagOperation::Add, &[Flag::Seen], &[]);
     inbox.store(&uids(&[1]), &seen).unwrap();
     // Dropped without close: the account stays marked as in use.
     drop((inbox, store));

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use facteur_model::Uid;
+use facteur_model::{FlagOperation, Uid};
 
 use crate::{
     rebuild::{expect_all, fill, remove_index},
-    world::{World, bytes_of, listed, name, text},
+    world::{World, bytes_of, change, listed, name, text},
 };
 
 /// They were deleted: whoever lost a disk for one start lost its mail when it came back.
@@ -14,7 +14,7 @@ use crate::{
 fn files_that_come_back_after_a_start_without_them_have_their_uids() {
     let world = World::new();
     fill(&world);
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let mails = world.mails("bob", "INBOX");
     let away = world.dir.path().join("away");
     let start = || {
         let store = world.open();
@@ -45,7 +45,7 @@ fn files_that_come_back_after_a_start_without_them_have_their_uids() {
 fn messages_behind_a_link_keep_their_uidvalidity() {
     let world = World::new();
     fill(&world);
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let mails = world.mails("bob", "INBOX");
     let away = world.dir.path().join("away");
     let status = || {
         let store = world.open();
@@ -66,7 +66,7 @@ fn what_is_no_message_file_does_not_hide_the_others() {
     let world = World::new();
     fill(&world);
     remove_index(&world, "bob");
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let mails = world.mails("bob", "INBOX");
     fs::create_dir(mails.join("u.7")).unwrap();
     std::os::unix::fs::symlink("/nowhere", mails.join("u.8")).unwrap();
     fs::write(mails.join("u.9"), b"").unwrap();
@@ -84,10 +84,7 @@ fn what_is_no_message_file_does_not_hide_the_others() {
 fn a_lost_uidvalidity_file_gives_a_new_uidvalidity_and_keeps_the_messages() {
     let world = World::new();
     fill(&world);
-    let before = world
-        .account(&world.open(), "bob")
-        .status(&name("INBOX"))
-        .unwrap();
+    let before = world.status_at_start("bob", "INBOX");
     fs::remove_file(world.home("bob").join("mailboxes/INBOX/uidvalidity")).unwrap();
     let store = world.open();
     let after = world.account(&store, "bob").status(&name("INBOX")).unwrap();
@@ -98,7 +95,7 @@ fn a_lost_uidvalidity_file_gives_a_new_uidvalidity_and_keeps_the_messages() {
 #[test]
 fn messages_that_dovecot_wrote_are_taken_over_with_crlf() {
     let world = World::new();
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let mails = world.mails("bob", "INBOX");
     fs::create_dir_all(&mails).unwrap();
     let stored = "2 M1e C6b00c19e\n\x01\x02N          000000000000001A\nFrom: a\nSubject: hi\n\nbody\n\n\x01\x03\nR6b00c19e\nV1e\nG51e4ba119ec1006b706e00083ecc375f\n\n";
     fs::write(mails.join("u.17"), stored).unwrap();
@@ -129,7 +126,7 @@ fn a_message_that_another_program_put_there_is_never_written_over() {
     let world = World::new();
     let store = world.open();
     world.deliver(&store, "bob", "INBOX");
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
+    let mails = world.mails("bob", "INBOX");
     fs::copy(mails.join("u.1"), mails.join("u.2")).unwrap();
     let before = fs::read(mails.join("u.2")).unwrap();
     let open = world.mailbox(&store, "bob", "INBOX");
@@ -189,12 +186,7 @@ fn keywords_of_a_lost_index_are_not_taken_for_others() {
     world.deliver(&store, "bob", "INBOX");
     let inbox = world.mailbox(&store, "bob", "INBOX");
     let set = |inbox: &facteur_store::Mailbox, uid: u32, keyword: &str| {
-        let change = facteur_store::FlagChange {
-            operation: facteur_model::FlagOperation::Replace,
-            flags: facteur_model::Flags::EMPTY,
-            keywords: vec![facteur_model::Keyword::parse(keyword).unwrap()],
-            unchanged_since: None,
-        };
+        let change = change(FlagOperation::Replace, &[], &[keyword]);
         inbox.store(&crate::world::uids(&[uid]), &change).unwrap();
     };
     let keywords = |inbox: &facteur_store::Mailbox, sequence: u32| {

@@ -1,21 +1,25 @@
 //! A store in a temporary folder, with what the tests do to it.
 
 use std::{
+    io,
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use facteur_disk::Disk;
+use facteur_disk::{Disk, Faults};
 use facteur_model::{
-    AccountId, AccountSpec, Flags, Guid, InternalDate, MailFormat, MailboxName, QuotaLimits,
-    SpecialUse, Uid, UidSet,
+    AccountId, AccountSpec, Flag, FlagOperation, Flags, Guid, InternalDate, Keyword, MailFormat,
+    MailboxName, QuotaLimits, SpecialUse, Uid, UidSet,
 };
 use facteur_spool::{BodyType, Destination, Entry, Origin, QueueId, Recipient, RecipientState};
 use facteur_store::{
-    Account, Append, AutoFolder, Batch, Body, Checkpoints, Clock, Committed, Mailbox,
-    MessageReader, Options, QuotaCheck, Store, StoreError,
+    Account, Append, AutoFolder, Batch, Body, Checkpoints, Clock, Committed, FlagChange, Mailbox,
+    MailboxStatus, MessageReader, Options, QuotaCheck, Store, StoreError,
 };
 
 pub(crate) const MAIL: &[u8] =
@@ -70,6 +74,18 @@ impl World {
 
     pub(crate) fn open_on(&self, disk: Disk) -> Result<Store, StoreError> {
         Store::open_on(disk, self.options())
+    }
+
+    /// Opens it on a disk of which calls can be made to fail.
+    pub(crate) fn open_with_faults(&self) -> (Store, Arc<Faults>) {
+        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+        (self.open_on(disk).unwrap(), faults)
+    }
+
+    /// What a process that has just been started says of a mailbox.
+    pub(crate) fn status_at_start(&self, who: &str, mailbox: &str) -> MailboxStatus {
+        let account = self.account(&self.open(), who);
+        account.status(&name(mailbox)).unwrap()
     }
 
     pub(crate) fn home(&self, who: &str) -> PathBuf {
@@ -197,6 +213,26 @@ pub(crate) fn name(text: &str) -> MailboxName {
 
 pub(crate) fn uids(list: &[u32]) -> UidSet {
     list.iter().filter_map(|n| Uid::new(*n)).collect()
+}
+
+/// A change to flags and keywords, whatever they are now.
+pub(crate) fn change(operation: FlagOperation, flags: &[Flag], keywords: &[&str]) -> FlagChange {
+    let keywords = keywords.iter().map(|text| Keyword::parse(text).unwrap());
+    FlagChange {
+        operation,
+        flags: flags.iter().copied().collect(),
+        keywords: keywords.collect(),
+        unchanged_since: None,
+    }
+}
+
+/// A message's flags and keywords.
+pub(crate) fn flags(mailbox: &Mailbox, uid: u32) -> (Flags, Vec<String>) {
+    let snapshot = mailbox.snapshot();
+    let message = snapshot.by_uid(Uid::new(uid).unwrap()).unwrap();
+    let keywords = snapshot.keywords(message.keywords).iter();
+    let keywords = keywords.map(|keyword| keyword.as_str().to_owned());
+    (message.flags, keywords.collect())
 }
 
 /// The UIDs of a mailbox, as a list.

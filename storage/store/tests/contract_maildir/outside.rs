@@ -9,27 +9,10 @@ use std::{
     },
 };
 
-use facteur_model::{Flag, FlagOperation, Flags, Keyword, Uid};
-use facteur_store::{Append, FlagChange, Mailbox, StoreError};
+use facteur_model::{Flag, FlagOperation, Flags, Uid};
+use facteur_store::{Append, StoreError};
 
-use crate::world::{MAIL, World, batch, listed, name, text, uids};
-
-fn change(operation: FlagOperation, flags: &[Flag], keywords: &[&str]) -> FlagChange {
-    FlagChange {
-        operation,
-        flags: flags.iter().copied().collect(),
-        keywords: keywords.iter().filter_map(|k| Keyword::parse(k)).collect(),
-        unchanged_since: None,
-    }
-}
-
-fn flags(mailbox: &Mailbox, uid: u32) -> (Flags, Vec<String>) {
-    let snapshot = mailbox.snapshot();
-    let message = snapshot.by_uid(Uid::new(uid).unwrap()).unwrap();
-    let keywords = snapshot.keywords(message.keywords);
-    let keywords = keywords.iter().map(|k| k.as_str().to_owned());
-    (message.flags, keywords.collect())
-}
+use crate::world::{MAIL, World, batch, change, flags, listed, name, text, uids};
 
 fn seen() -> Flags {
     Flags::EMPTY.with(Flag::Seen)
@@ -46,7 +29,7 @@ fn set_flags(file: &Path, letters: &str) -> PathBuf {
 }
 
 /// Drops a message as another program does; gives its path.
-fn drop_in(world: &World, mailbox: &str, base: &str) -> PathBuf {
+pub(crate) fn drop_in(world: &World, mailbox: &str, base: &str) -> PathBuf {
     let mails = world.mails("bob", mailbox);
     let tmp = mails.join("tmp").join(base);
     fs::write(&tmp, MAIL).unwrap();
@@ -306,8 +289,7 @@ fn a_look_that_is_killed_at_any_call_gives_no_uid_twice_and_loses_nothing() {
 #[test]
 fn messages_that_two_sessions_notice_at_once_come_in_once() {
     let world = World::new();
-    let (disk, faults) = facteur_disk::Disk::failing(u64::MAX, std::io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     let inbox = world.mailbox(&store, "bob", "INBOX");
     world.deliver(&store, "bob", "INBOX");
     // More than one record takes.
@@ -366,8 +348,7 @@ fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that
 #[test]
 fn a_delivery_to_a_folder_that_nobody_has_open_does_not_look_at_it() {
     let world = World::new();
-    let (disk, faults) = facteur_disk::Disk::failing(u64::MAX, std::io::ErrorKind::Other);
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     world.deliver(&store, "bob", "INBOX");
     let looks = || faults.counts().get("read_dir").copied().unwrap_or_default();
     let before = looks();

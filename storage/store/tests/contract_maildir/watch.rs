@@ -8,33 +8,15 @@ use std::{
 
 use facteur_disk::{Disk, Faults};
 use facteur_model::{Flag, FlagOperation};
-use facteur_store::{Checkpoints, FlagChange, Mailbox, Options, Store};
+use facteur_store::{Checkpoints, Mailbox, Options, Store};
 
-use crate::world::{MAIL, World, listed, name, uids};
-
-/// A disk that counts calls.
-fn counting() -> (Disk, Arc<Faults>) {
-    Disk::failing(u64::MAX, io::ErrorKind::Other)
-}
+use crate::{
+    outside::drop_in,
+    world::{MAIL, World, change, listed, name, uids},
+};
 
 fn count(faults: &Faults, call: &str) -> usize {
     faults.log().iter().filter(|one| **one == call).count()
-}
-
-fn drop_in(world: &World, mailbox: &str, base: &str) {
-    let mails = world.mails("bob", mailbox);
-    let tmp = mails.join("tmp").join(base);
-    fs::write(&tmp, MAIL).unwrap();
-    fs::rename(tmp, mails.join("new").join(base)).unwrap();
-}
-
-fn flag(flag: Flag) -> FlagChange {
-    FlagChange {
-        operation: FlagOperation::Add,
-        flags: [flag].into_iter().collect(),
-        keywords: Vec::new(),
-        unchanged_since: None,
-    }
 }
 
 /// Changes the mailbox in every way a session or a delivery does.
@@ -43,12 +25,14 @@ fn work(world: &World, store: &Store, inbox: &Mailbox) {
         world.deliver(store, "bob", "INBOX");
         inbox.notice().unwrap();
     }
-    inbox.store(&uids(&[1, 2]), &flag(Flag::Seen)).unwrap();
+    let seen = change(FlagOperation::Add, &[Flag::Seen], &[]);
+    inbox.store(&uids(&[1, 2]), &seen).unwrap();
     store.checkpoint().unwrap();
     inbox.notice().unwrap();
     inbox.copy(&uids(&[1]), &name("INBOX")).unwrap();
     inbox.move_to(&uids(&[2]), &name("Trash")).unwrap();
-    inbox.store(&uids(&[3]), &flag(Flag::Deleted)).unwrap();
+    let deleted = change(FlagOperation::Add, &[Flag::Deleted], &[]);
+    inbox.store(&uids(&[3]), &deleted).unwrap();
     inbox.expunge(&uids(&[3]), true).unwrap();
     inbox.notice().unwrap();
     store.checkpoint().unwrap();
@@ -58,8 +42,7 @@ fn work(world: &World, store: &Store, inbox: &Mailbox) {
 #[test]
 fn our_own_changes_cost_no_look_at_the_folder() {
     let world = World::new();
-    let (disk, faults) = counting();
-    let store = world.open_on(disk).unwrap();
+    let (store, faults) = world.open_with_faults();
     let inbox = world.mailbox(&store, "bob", "INBOX");
     inbox.notice().unwrap();
     let before = count(&faults, "read_dir");
@@ -146,7 +129,7 @@ fn more_than_the_kernel_remembers_is_noticed_too() {
 #[test]
 fn a_folder_that_cannot_be_watched_is_asked_for_its_times() {
     let world = World::new();
-    let (disk, faults) = counting();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
     faults.break_point("watch", io::ErrorKind::StorageFull);
     let store = world.open_on(disk).unwrap();
     let inbox = world.mailbox(&store, "bob", "INBOX");
@@ -170,7 +153,7 @@ fn wakes(inbox: &Mailbox) -> (facteur_store::Subscription, mpsc::Receiver<usize>
 fn sessions_are_woken_though_nobody_asks() {
     for broken in [false, true] {
         let world = World::new();
-        let (disk, faults) = counting();
+        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
         if broken {
             faults.break_point("watch", io::ErrorKind::StorageFull);
         }
