@@ -375,6 +375,11 @@ impl Record {
     }
 }
 
+/// The body of this number among those that follow a record.
+pub(crate) fn body_of<'b>(bodies: &[&'b [u8]], number: u32) -> Result<&'b [u8], StoreError> {
+    bodies.get(number as usize).copied().ok_or_else(cut)
+}
+
 fn unfit(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Io(std::io::Error::other(error))
 }

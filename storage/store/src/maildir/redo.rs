@@ -27,7 +27,7 @@ use crate::{
     keywords::KeywordTable,
     new_name,
     owner::state_of,
-    record::{Added, Change, Content, CopyName, MailboxId, Message, uid_set},
+    record::{Added, Change, Content, CopyName, MailboxId, Message, body_of, uid_set},
 };
 
 /// An account's folders.
@@ -277,9 +277,7 @@ impl Redo {
             Content::There => Ok(true),
             Content::Inline { .. } if there && !rewrite => Ok(true),
             Content::Inline { prefix, body } => {
-                let Some(body) = bodies.get(*body as usize) else {
-                    return Err(io::Error::from(io::ErrorKind::InvalidData).into());
-                };
+                let body = body_of(bodies, *body)?;
                 let plain = [Source::Memory(prefix), Source::Memory(body)];
                 // One that looks compressed must be.
                 let compressed = Compression::default().compress(&plain, disk, &tmp)?;

@@ -15,7 +15,7 @@ use crate::{
     StoreError,
     compress::Compression,
     copy, new_name,
-    record::{Added, Change, Content, MailboxId, Message, uid_set},
+    record::{Added, Change, Content, MailboxId, Message, body_of, uid_set},
 };
 
 impl Home {
@@ -70,9 +70,7 @@ impl Home {
                 if there && !rewrite {
                     return Ok(true);
                 }
-                let Some(body) = bodies.get(*body as usize) else {
-                    return Err(io::Error::from(io::ErrorKind::InvalidData).into());
-                };
+                let body = body_of(bodies, *body)?;
                 write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
                 Ok(true)
             }

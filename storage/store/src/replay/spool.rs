@@ -6,7 +6,7 @@ use facteur_spool::{Change as SpoolChange, Entry, Logged, QueueId, Spool, SpoolE
 
 use crate::{
     StoreError,
-    record::{Content, SpoolRecord},
+    record::{Content, SpoolRecord, body_of},
 };
 
 /// Does a change to the spool again.
@@ -24,10 +24,7 @@ pub(super) fn redo(
             match content {
                 Content::Inline { .. } if there && !rewrite => Ok(()),
                 Content::Inline { body, .. } => {
-                    let body = bodies.get(*body as usize).copied();
-                    let mut body = body
-                        .ok_or(io::ErrorKind::InvalidData)
-                        .map_err(io::Error::from)?;
+                    let mut body = body_of(bodies, *body)?;
                     spool.stage(&entry, &mut body, false)?.install()
                 }
                 Content::File { .. } if there => Ok(()),
