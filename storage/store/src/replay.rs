@@ -8,8 +8,10 @@
 mod home;
 mod sdbox;
 mod spool;
+pub(crate) mod whole;
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashMap},
     path::PathBuf,
 };
@@ -70,6 +72,9 @@ pub(crate) struct Replay<'a> {
     log: &'a Log,
     spool: Option<&'a Spool>,
     how: How,
+    /// Whether files that are there are written anew; from the first on that is found not to be as it
+    /// was written, all are.
+    rewrite: Cell<bool>,
     /// Where the journal begins.
     first: Option<Lsn>,
     homes: HashMap<PathBuf, Home>,
@@ -93,6 +98,7 @@ impl<'a> Replay<'a> {
             log,
             spool,
             how,
+            rewrite: Cell::new(how.rewrite),
             first: None,
             homes: HashMap::new(),
             unlinks: Vec::new(),
@@ -140,7 +146,7 @@ impl<'a> Replay<'a> {
             return;
         };
         for change in &record.spool {
-            if let Err(error) = spool::redo(spool, change, &bodies, self.how.rewrite) {
+            if let Err(error) = spool::redo(spool, change, &bodies, &self.rewrite) {
                 tracing::error!(%lsn, %error, "change of the journal cannot be brought into the spool; it is kept");
                 self.spool_unsettled = true;
             }
@@ -170,7 +176,7 @@ impl<'a> Replay<'a> {
         };
         let mut whole = true;
         for change in &changes {
-            let (disk, rewrite) = (self.disk, self.how.rewrite);
+            let (disk, rewrite) = (self.disk, &self.rewrite);
             let unlinks = &mut self.unlinks;
             whole &= match &mut home.maildir {
                 Some(maildir) => maildir.change(disk, change, bodies, rewrite, unlinks)?,
@@ -189,6 +195,11 @@ impl<'a> Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Whether a file was not as it was written, though none should be.
+    pub(crate) fn found_loss(&self) -> bool {
+        self.rewrite.get() && !self.how.rewrite
+    }
+
     /// Ends what is done of the accounts at hand.
     pub(crate) fn finish(&mut self) {
         for (_, home) in self.homes.drain() {

@@ -1,6 +1,7 @@
 //! Opening the store: what an earlier process left in the journal is done first.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -48,7 +49,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         },
     )?;
     let damaged = report(&recovered);
-    let run = Run::next(&disk, &options.state, recovered.was_clean(), damaged)?;
+    let mut run = Run::next(&disk, &options.state, recovered.was_clean(), damaged)?;
     let log = Arc::new(Log::new(journal, size, options.fsync));
     let how = How {
         rewrite: !run.same_boot,
@@ -63,17 +64,10 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         count += 1;
     }
     replay.finish();
-    let touched = std::mem::take(&mut replay.touched);
-    log.found_leftovers(std::mem::take(&mut replay.leftovers));
-    {
-        let mut since = log.since();
-        since.unlinks.append(&mut replay.unlinks);
-        since
-            .unsettled
-            .extend(std::mem::take(&mut replay.unsettled));
-        since.spool_unsettled = replay.spool_unsettled;
+    if replay.found_loss() {
+        run.lost(&disk)?;
     }
-    drop(replay);
+    let touched = hand_over(replay, &log);
     if count > 0 {
         tracing::info!(
             records = count,
@@ -102,6 +96,16 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         log: Arc::clone(&shared.log),
     }));
     Ok(shared)
+}
+
+/// Leaves to the next checkpoint what is still to be done; which folders were changed.
+fn hand_over(replay: Replay<'_>, log: &Log) -> BTreeSet<PathBuf> {
+    log.found_leftovers(replay.leftovers);
+    let mut since = log.since();
+    since.unlinks.extend(replay.unlinks);
+    since.unsettled.extend(replay.unsettled);
+    since.spool_unsettled = replay.spool_unsettled;
+    replay.touched
 }
 
 /// Says what the journal has lost; whether it has.
@@ -163,6 +167,12 @@ impl Run {
             run.doubt(disk)?;
         }
         Ok(run)
+    }
+
+    /// Counts a loss that no other boot of the machine has told of.
+    fn lost(&mut self, disk: &Disk) -> Result<(), StoreError> {
+        self.losses += 1;
+        self.doubt(disk)
     }
 
     /// Notes that what the machine may have lost is there again; but not what could not be done now.

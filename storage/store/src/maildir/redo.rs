@@ -5,12 +5,14 @@
 //! journal has changed are made to say what the index says, and the list gets the lines it lacks.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
+use facteur_compression::Method;
 use facteur_disk::Disk;
 use facteur_format::Source;
 use facteur_index::{Index, MailboxRow};
@@ -28,6 +30,7 @@ use crate::{
     new_name,
     owner::state_of,
     record::{Added, Change, Content, CopyName, MailboxId, Message, body_of, uid_set},
+    replay::whole,
 };
 
 /// An account's folders.
@@ -186,7 +189,7 @@ impl Redo {
         disk: &Disk,
         change: &Change,
         bodies: &[&[u8]],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         match change {
@@ -256,7 +259,7 @@ impl Redo {
         disk: &Disk,
         added: &Added,
         bodies: &[&[u8]],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         let Some(folder) = self.folders.get_mut(&added.mailbox.guid) else {
@@ -268,16 +271,22 @@ impl Redo {
         let base = &added.base;
         let (known, dir) = folder.known(disk)?;
         known.add_line(row.uid, None, base);
-        let there = known.path(dir, base).is_some();
+        let found = known.path(dir, base);
+        let there = found.is_some();
         let tmp = dir.join("tmp");
         if row.keywords != 0 && !matches!(added.content, Content::There) {
             folder.dirty.insert(row.uid);
         }
         match &added.content {
             Content::There => Ok(true),
-            Content::Inline { .. } if there && !rewrite => Ok(true),
             Content::Inline { prefix, body } => {
                 let body = body_of(bodies, *body)?;
+                if let Some(path) = found.filter(|_| !rewrite.get()) {
+                    if is_whole(disk, &path, &[&**prefix, body])? {
+                        return Ok(true);
+                    }
+                    whole::doubt(rewrite, &path);
+                }
                 let plain = [Source::Memory(prefix), Source::Memory(body)];
                 // One that looks compressed must be.
                 let compressed = Compression::default().compress(&plain, disk, &tmp)?;
@@ -298,7 +307,7 @@ impl Redo {
             Content::File { name } => {
                 let tmps = [&*tmp, &self.inbox.join("tmp")];
                 if let Some(temporary) = new_name::find(disk, tmps, name)? {
-                    if there && !rewrite {
+                    if there && !rewrite.get() {
                         unlinks.push(temporary);
                     } else {
                         let from = (temporary, &*tmp);
@@ -324,7 +333,7 @@ impl Redo {
         (from, to): (MailboxId, MailboxId),
         pairs: &[(u32, Message)],
         names: &[CopyName],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
     ) -> Result<bool, StoreError> {
         if !self.folders.contains_key(&to.guid) {
             return Ok(true);
@@ -351,7 +360,7 @@ impl Redo {
             if there.keywords != 0 {
                 folder.dirty.insert(there.uid);
             }
-            let Some(source) = source.filter(|_| rewrite || !is_there) else {
+            let Some(source) = source.filter(|_| rewrite.get() || !is_there) else {
                 // The checkpoint that took the original away has made the copy durable.
                 whole &= is_there;
                 continue;
@@ -490,4 +499,17 @@ impl Known {
         self.lacks = Lacks::Lines(Vec::new());
         Ok(())
     }
+}
+
+/// Whether a file is the message with these bytes. Of a compressed one only how it begins is known.
+fn is_whole(disk: &Disk, path: &Path, parts: &[&[u8]]) -> io::Result<bool> {
+    let file = match disk.open(path) {
+        // Another program has just given it another name.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    if file.size()? == whole::size(parts) {
+        return whole::has(&file, 0, parts);
+    }
+    Ok(Method::detect(&file.read_begin(Method::MAGIC_LEN)?).is_some())
 }

@@ -2,6 +2,7 @@
 //! [`crate::maildir::Redo`]'s.
 
 use std::{
+    cell::Cell,
     io,
     path::{Path, PathBuf},
 };
@@ -10,7 +11,7 @@ use facteur_disk::{Disk, EntryKind};
 use facteur_model::{Guid, InternalDate, Uid};
 use facteur_sdbox::{Layout as Sdbox, MessageFile, Metadata, NewMessage, Source};
 
-use super::home::Home;
+use super::{home::Home, whole};
 use crate::{
     StoreError,
     compress::Compression,
@@ -25,7 +26,7 @@ impl Home {
         disk: &Disk,
         change: &Change,
         bodies: &[&[u8]],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         match change {
@@ -54,7 +55,7 @@ impl Home {
         disk: &Disk,
         added: &Added,
         bodies: &[&[u8]],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
         unlinks: &mut Vec<PathBuf>,
     ) -> Result<bool, StoreError> {
         let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
@@ -64,14 +65,19 @@ impl Home {
             return Ok(true);
         };
         let path = dir.join(Sdbox::file_name(row.uid));
-        let there = keep_foreign(disk, &path, added.guid)?;
+        let found = keep_foreign(disk, &path, added.guid)?;
+        let there = !matches!(found, Found::Nothing);
         match &added.content {
             Content::Inline { prefix, body } => {
-                if there && !rewrite {
-                    return Ok(true);
-                }
                 let body = body_of(bodies, *body)?;
-                write(disk, dir, &path, added, row.internal_date, &[prefix, body])?;
+                let parts = [&**prefix, body];
+                if !rewrite.get() && there {
+                    if found.has(&parts)? {
+                        return Ok(true);
+                    }
+                    whole::doubt(rewrite, &path);
+                }
+                write(disk, dir, &path, added, row.internal_date, &parts)?;
                 Ok(true)
             }
             // In this format nobody else makes any.
@@ -80,7 +86,7 @@ impl Home {
                 if let Some(temporary) = new_name::find(disk, [dir, &self.inbox], name)? {
                     if temporary.parent() == path.parent() {
                         disk.rename(&temporary, &path)?;
-                    } else if there && !rewrite {
+                    } else if there && !rewrite.get() {
                         unlinks.push(temporary);
                     } else {
                         new_name::give_again(disk, (temporary, dir), unlinks, |aside| {
@@ -105,7 +111,7 @@ impl Home {
         from: MailboxId,
         to: MailboxId,
         pairs: &[(u32, Message)],
-        rewrite: bool,
+        rewrite: &Cell<bool>,
     ) -> Result<bool, StoreError> {
         let Some((to, _)) = self.mailboxes.get(&to.guid) else {
             return Ok(true);
@@ -118,7 +124,7 @@ impl Home {
             };
             let path = to.join(Sdbox::file_name(there.uid));
             let is_there = disk.kind(&path)?.is_some();
-            if is_there && !rewrite {
+            if is_there && !rewrite.get() {
                 continue;
             }
             let temporary = Disk::temporary_path(to);
@@ -139,17 +145,37 @@ impl Home {
     }
 }
 
-/// Whether the message is at `path`. Another program's file there is not written over: it gets
-/// another name.
-fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<bool, StoreError> {
-    if disk.kind(path)? != Some(EntryKind::File) {
-        return Ok(false);
+/// What is in a message's place.
+enum Found {
+    Nothing,
+    /// What the machine or a file system left of it.
+    Torn,
+    Message(MessageFile),
+}
+
+impl Found {
+    /// Whether it is the message with these bytes. Of a compressed one it is enough that what stands
+    /// behind the message is there.
+    fn has(&self, parts: &[&[u8]]) -> io::Result<bool> {
+        match self {
+            Self::Message(file) if file.stored_size == whole::size(parts) => {
+                whole::has(&file.file, file.offset, parts)
+            }
+            Self::Message(file) => Ok(file.looks.is_some()),
+            Self::Nothing | Self::Torn => Ok(false),
+        }
     }
-    let read = MessageFile::open(disk, path).and_then(|file| file.metadata());
-    let foreign = match read {
-        Ok(metadata) => metadata.guid != Some(guid),
-        // What the machine left of it.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
+}
+
+/// What is at `path`. Another program's file there is not written over: it gets another name.
+fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<Found, StoreError> {
+    if disk.kind(path)? != Some(EntryKind::File) {
+        return Ok(Found::Nothing);
+    }
+    let read = MessageFile::open(disk, path).and_then(|file| Ok((file.metadata()?, file)));
+    let (foreign, found) = match read {
+        Ok((metadata, file)) => (metadata.guid != Some(guid), Found::Message(file)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => (false, Found::Torn),
         Err(error) => return Err(error.into()),
     };
     if foreign {
@@ -157,8 +183,9 @@ fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<bool, StoreError
         name.push(".foreign");
         tracing::error!(path = %path.display(), kept = %name.display(), "a file that is not this server's has a message's place and is renamed");
         disk.rename(path, Path::new(&name))?;
+        return Ok(Found::Nothing);
     }
-    Ok(!foreign)
+    Ok(found)
 }
 
 /// Writes a message's file as it was.

@@ -1,7 +1,12 @@
 //! What an earlier process left in the journal when not all of it can be done again: a record that is
 //! damaged, a home that is not there, a folder that has another name now.
 
-use std::{fs, io, path::PathBuf, process::Command};
+use std::{
+    fs, io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::PathBuf,
+    process::Command,
+};
 
 use bytes::Bytes;
 use facteur_disk::Disk;
@@ -113,6 +118,68 @@ fn a_record_damaged_in_the_journals_middle_is_told_and_passed_over_and_all_after
     deliver(&world, &store, "bob", "next");
     let last = listed(&world.mailbox(&store, "bob", "INBOX")).pop();
     assert!(last > Some(5), "{last:?}");
+}
+
+/// A file system that failed, and was mounted anew without another boot of the machine, had lost a
+/// message that only the journal had durable: the start left the empty file where it was.
+#[test]
+fn a_file_whose_bytes_are_lost_without_another_boot_is_written_anew() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    for token in ["one", "two", "three", "four", "five"] {
+        deliver(&world, &store, "bob", token);
+    }
+    let account = world.account(&store, "bob");
+    account.create(&name("Saved")).unwrap();
+    drop(account);
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let seen = inbox.snapshot().highest_modseq();
+    inbox.copy(&uids(&[3]), &name("Saved")).unwrap();
+    drop(inbox);
+    kill(store, &faults);
+    let files = world.files("bob", "INBOX");
+    let length = fs::metadata(&files[0]).unwrap().len();
+    let change = |file: &PathBuf| fs::File::options().write(true).open(file).unwrap();
+    change(&files[1]).set_len(0).unwrap();
+    change(&files[2]).set_len(length / 2).unwrap();
+    change(&files[3]).write_all_at(&[0; 8], length / 2).unwrap();
+
+    let store = world.open();
+    let all = [
+        (1, "one"),
+        (2, "two"),
+        (3, "three"),
+        (4, "four"),
+        (5, "five"),
+    ];
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), owned(&all));
+    assert_eq!(
+        tokens(&world, &store, "bob", "Saved"),
+        owned(&[(1, "three")])
+    );
+    // Flags that were not synced may have been lost too: their MODSEQs are not given again.
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let now = inbox.snapshot().highest_modseq();
+    assert!(now.value() > seen.value() + 1000, "{now:?} after {seen:?}");
+}
+
+#[test]
+fn a_kill_alone_leaves_every_file_as_it_is() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    for token in ["one", "two"] {
+        deliver(&world, &store, "bob", token);
+    }
+    kill(store, &faults);
+    let inode = |file: &PathBuf| fs::metadata(file).unwrap().ino();
+    let before: Vec<u64> = world.files("bob", "INBOX").iter().map(inode).collect();
+    let store = world.open();
+    let expected = owned(&[(1, "one"), (2, "two")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), expected);
+    let after: Vec<u64> = world.files("bob", "INBOX").iter().map(inode).collect();
+    assert_eq!(before, after);
 }
 
 #[test]
