@@ -131,7 +131,7 @@ impl Running {
         let certificates = certificates(&gathered)?;
         // What can fail comes first; a certificate that is broken changes nothing.
         Tls::new(&wiring::tls_options(&config), &certificates)?;
-        let directory = wiring::directory::open(&config).await?;
+        let directory = wiring::directory::open(&config, false).await?;
         doubt(&gathered.loaded);
         self.listen(gathered)?;
         self.tls

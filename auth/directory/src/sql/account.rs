@@ -107,7 +107,7 @@ impl Sql {
     ) -> Result<Option<Arc<AccountRecord>>, Unavailable> {
         let schema = self.schema().await?;
         if !schema.has_table("mailbox") {
-            return Ok(None);
+            return Err(self.without_table("mailbox", "user_query or password_query"));
         }
         let (join, domain_active) = self.domain_of_mailbox(&schema);
         let sql = format!(

@@ -44,7 +44,10 @@ impl Sql {
     async fn native_domain(&self, domain: &Domain) -> Result<Option<DomainKind>, Unavailable> {
         let schema = self.schema().await?;
         if !schema.has_table("domain") {
-            return Ok(None);
+            return match self.queries.virtual_mailbox_domains.is_empty() {
+                true => Err(self.without_table("domain", "virtual_mailbox_domains")),
+                false => Ok(None),
+            };
         }
         let sql = format!(
             "SELECT domain.domain AS domain{}{} FROM domain WHERE domain.domain = {}",

@@ -46,14 +46,17 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Opens a directory. A SQLite file that is not there (or is empty) is created; other
-    /// databases are reached when they are first asked, so that the server can start without.
+    /// Opens a directory. A SQLite file that is not there (or is empty) is created, unless the
+    /// options say otherwise; other databases are reached when they are first asked, so that the
+    /// server can start without.
     ///
     /// # Errors
     /// When the URL or a query is wrong, or the SQLite file cannot be created.
     pub async fn open(options: SqlOptions) -> Result<Self, OpenError> {
         let target = pool::Target::parse(&options.url)?;
-        if let pool::Target::Sqlite(sqlite) = &target {
+        if let pool::Target::Sqlite(sqlite) = &target
+            && options.create
+        {
             create::create_if_missing(sqlite).await?;
         }
         let pool = target.pool(options.max_connections, options.timeout);
@@ -95,12 +98,16 @@ impl Sql {
         ];
         for (table, key, native) in lookups {
             if native && !schema.has_table(table) {
-                return Err(Unavailable(format!(
-                    "the database has no table {table:?} and {key} is not set"
-                )));
+                return Err(self.without_table(table, key));
             }
         }
         Ok(())
+    }
+
+    /// A table that look-ups need is not there. That is never taken for "nobody of that name": a
+    /// database that is only just being restored would have all mail returned.
+    fn without_table(&self, table: &str, key: &str) -> Unavailable {
+        Unavailable(self.pool.without_table(table, key))
     }
 
     pub(crate) fn pool(&self) -> &Pool {

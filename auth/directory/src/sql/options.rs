@@ -13,6 +13,9 @@ use crate::{HomeTemplate, QuotaDefaults, variable::Syntax};
 pub struct SqlOptions {
     /// `sqlite:PATH`, `postgres://…`, `mysql://…` or `mariadb://…`.
     pub url: String,
+    /// Whether a SQLite file that is missing or empty is made. Where mail was kept before, it is not:
+    /// in an empty directory nobody exists, and all mail would be returned.
+    pub create: bool,
     /// Most connections at once.
     pub max_connections: u32,
     /// Longest wait for a connection, and for an answer.
@@ -33,6 +36,7 @@ impl SqlOptions {
     pub fn new(url: impl Into<String>, home: HomeTemplate) -> Self {
         Self {
             url: url.into(),
+            create: true,
             max_connections: 8,
             timeout: Duration::from_secs(10),
             queries: Queries::default(),

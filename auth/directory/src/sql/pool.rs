@@ -1,6 +1,11 @@
 //! One bounded pool over one of three databases; results as texts.
 
-use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _,
@@ -180,9 +185,39 @@ impl Pool {
         }
     }
 
+    /// What an operator is told of a table that is not there.
+    pub(crate) fn without_table(&self, table: &str, key: &str) -> String {
+        let place = self.place();
+        self.without_file().unwrap_or_else(|| {
+            format!("the database at {place} has no table {table:?}, and {key} is not set")
+        })
+    }
+
+    /// The same of a SQLite file that is not there.
+    fn without_file(&self) -> Option<String> {
+        let Self::Sqlite(pool) = self else {
+            return None;
+        };
+        let options = pool.connect_options();
+        is_nothing(options.get_filename()).then(|| {
+            format!(
+                "there is nothing at {}: put the directory back from a backup, or make an empty one with `facteur domain add`",
+                options.get_filename().display()
+            )
+        })
+    }
+
     /// What an operator is told of a failure.
     pub(crate) fn describe(&self, error: &sqlx::Error) -> String {
         let place = self.place();
+        if let Some(missing) = self.without_file() {
+            return missing;
+        }
+        if is_damaged(error) && matches!(self, Self::Sqlite(_)) {
+            return format!(
+                "the directory at {place} is damaged: put it back from a backup ({error})"
+            );
+        }
         match error {
             // The pool tries again until then, and does not say what for.
             sqlx::Error::PoolTimedOut => {
@@ -234,6 +269,22 @@ impl Pool {
             (Self::MySql(pool), _) => Transaction::MySql(pool.begin().await?),
         })
     }
+}
+
+/// Whether there is no file, or an empty one, as a failed copy leaves it.
+fn is_nothing(path: &Path) -> bool {
+    match std::fs::metadata(path) {
+        Ok(file) => file.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// SQLITE_CORRUPT, SQLITE_NOTADB.
+fn is_damaged(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let number = code.and_then(|code| code.parse::<u32>().ok());
+    // The rest of the number says more of the same.
+    matches!(number.map(|number| number & 0xff), Some(11 | 26))
 }
 
 /// Whether MySQL only says that a column's character set has no such letters: then nothing in it can

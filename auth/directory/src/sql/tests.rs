@@ -52,6 +52,62 @@ fn dovecot(user: &str, password: &str) -> Queries {
     }
 }
 
+/// `directory.db` was lost, the server made an empty one, and 550 went to whoever wrote to its users.
+#[tokio::test]
+async fn directory_that_is_lost_is_unavailable_until_it_is_back() {
+    let folder = Folder::new();
+    let lost = || SqlOptions {
+        create: false,
+        ..folder.options(Queries::default())
+    };
+    let domain = Domain::parse("example.org").unwrap();
+    let bob = address("bob@example.org");
+    for empty in [false, true] {
+        if empty {
+            fs::write(folder.file(), "").unwrap();
+        }
+        let sql = Sql::open(lost()).await.unwrap();
+        let told = sql.check().await.unwrap_err().to_string();
+        assert!(told.contains("there is nothing at"), "{told}");
+        assert!(told.contains("directory.db"), "{told}");
+        sql.domain(&domain).await.unwrap_err();
+        sql.account(&bob).await.unwrap_err();
+        assert_eq!(folder.file().exists(), empty);
+    }
+    let sql = Sql::open(lost()).await.unwrap();
+    sql.domain(&domain).await.unwrap_err();
+    let made = Sql::open(folder.options(Queries::default())).await.unwrap();
+    let admin = Admin::new(&made);
+    admin
+        .add_domain(&NewDomain::new(domain.clone()))
+        .await
+        .unwrap();
+    assert!(sql.domain(&domain).await.unwrap().is_some());
+    assert!(sql.account(&bob).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn database_that_is_damaged_says_so_and_where() {
+    let folder = Folder::new();
+    fs::write(folder.file(), vec![7; 8192]).unwrap();
+    let sql = Sql::open(folder.options(Queries::default())).await.unwrap();
+    let told = sql.check().await.unwrap_err().to_string();
+    assert!(told.contains("directory.db is damaged"), "{told}");
+}
+
+/// A database that was still being filled had no domains: nobody existed.
+#[tokio::test]
+async fn database_without_tables_is_unavailable_not_empty() {
+    let folder = Folder::new();
+    folder.foreign(&["CREATE TABLE other (x)"]).await;
+    let sql = Sql::open(folder.options(Queries::default())).await.unwrap();
+    let domain = Domain::parse("example.org").unwrap();
+    let told = sql.domain(&domain).await.unwrap_err().to_string();
+    assert!(told.contains("no table \"domain\""), "{told}");
+    let bob = address("bob@example.org");
+    sql.account(&bob).await.unwrap_err();
+}
+
 #[tokio::test]
 async fn missing_file_is_made_with_the_tables_and_for_us_only() {
     let folder = Folder::new();
@@ -90,7 +146,7 @@ async fn database_that_is_not_ours_is_not_altered() {
     let sql = Sql::open(folder.options(Queries::default())).await.unwrap();
     let error = sql.check().await.unwrap_err();
     assert!(error.0.contains("\"domain\""), "{error}");
-    assert!(account(&sql, "bob@example.org").await.is_none());
+    sql.account(&address("bob@example.org")).await.unwrap_err();
     sql.record_usage(&address("bob@example.org"), 1, 1)
         .await
         .unwrap();

@@ -157,7 +157,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Export(args) => export::run(&args, context),
         verb => {
             let changes = verb.changes();
-            with_sql(context, async |sql| perform(verb, Admin::new(sql)).await)?;
+            with_sql(context, false, async |sql| {
+                perform(verb, Admin::new(sql)).await
+            })?;
             if changes {
                 directory_changed(context)?;
             }

@@ -73,7 +73,7 @@ enum Verb {
 
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let changes = !matches!(args.verb, Verb::List { .. } | Verb::Show { .. });
-    with_sql(context, async |sql| {
+    with_sql(context, false, async |sql| {
         perform(args.verb, Admin::new(sql)).await
     })?;
     if changes {

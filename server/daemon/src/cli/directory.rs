@@ -7,19 +7,23 @@ use facteur_directory::Sql;
 use serde::Serialize;
 
 use super::Context;
+use crate::wiring::Paths;
 
 /// Longest password that is read.
 const MAX_PASSWORD_LEN: u64 = 4096;
 
-/// Runs `work` on the SQL directory of the configuration.
+/// Runs `work` on the SQL directory of the configuration. A missing one is made before the server's
+/// first start, and where that is `wanted`.
 pub(crate) fn with_sql<T>(
     context: &Context,
+    wanted: bool,
     work: impl AsyncFnOnce(&Sql) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let loaded = context.load()?;
     crate::privileges::prepare_data(&loaded.config)?;
+    let create = wanted || !Paths::new(&loaded.config).state().exists();
     context.runtime()?.block_on(async {
-        let sql = crate::wiring::directory::open_sql(&loaded.config).await?;
+        let sql = crate::wiring::directory::open_sql(&loaded.config, create).await?;
         work(&sql).await
     })
 }

@@ -105,7 +105,8 @@ struct Limits {
 
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let changes = !matches!(args.verb, Verb::List { .. } | Verb::Show { .. });
-    with_sql(context, async |sql| {
+    let adds = matches!(args.verb, Verb::Add { .. });
+    with_sql(context, adds, async |sql| {
         perform(args.verb, Admin::new(sql)).await
     })?;
     if changes {

@@ -22,7 +22,7 @@ pub(super) fn prepare(folder: &Folder) -> anyhow::Result<Vec<Account>> {
 }
 
 async fn in_directory(config: &Config, known: Vec<Account>) -> anyhow::Result<Vec<Account>> {
-    let sql = crate::wiring::directory::open_sql(config).await?;
+    let sql = crate::wiring::directory::open_sql(config, true).await?;
     let admin = Admin::new(&sql);
     unless_there(
         admin

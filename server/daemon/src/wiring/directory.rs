@@ -167,10 +167,11 @@ fn queries(section: &QuerySection) -> Queries {
     }
 }
 
-/// Opens the SQL directory itself, for the verbs that change it.
-pub(crate) async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
+/// Opens the SQL directory itself, for the verbs that change it; if `create`, made where it is
+/// missing.
+pub(crate) async fn open_sql(config: &Config, create: bool) -> anyhow::Result<Sql> {
     match settings(config)?.source {
-        Source::Sql(options) => Ok(Sql::open(*options).await?),
+        Source::Sql(options) => Ok(Sql::open(SqlOptions { create, ..*options }).await?),
         Source::PasswdFile(options) => bail!(
             "the directory is the file {}: change it with an editor",
             options.path.display()
@@ -178,12 +179,12 @@ pub(crate) async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
     }
 }
 
-/// Opens the directory.
-pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Directory>> {
+/// Opens the directory; if `create`, made where it is missing.
+pub(crate) async fn open(config: &Config, create: bool) -> anyhow::Result<Arc<dyn Directory>> {
     let Settings { source, cache } = settings(config)?;
     match source {
         Source::Sql(options) => {
-            let sql = Sql::open(*options)
+            let sql = Sql::open(SqlOptions { create, ..*options })
                 .await
                 .context(Key::new("directory.url"))?;
             // A database that is down now may be up later: logins and recipients are deferred.

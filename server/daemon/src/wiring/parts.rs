@@ -63,12 +63,13 @@ impl Parts {
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let paths = Paths::new(config);
         paths.create()?;
+        let first_start = !paths.state().exists();
         let store = Store::open(store::options(config)?).with_context(|| {
             let folder = paths.state();
             format!("cannot open the mail store {}", folder.display())
         })?;
         store.compress_with(store::zlib_save(config));
-        let directory = CurrentDirectory::new(directory::open(config).await?);
+        let directory = CurrentDirectory::new(directory::open(config, first_start).await?);
         let quota = QuotaMirror::new();
         let warner = QuotaWarner::new(super::quota::warnings(config)?);
         let domains = config.quota.domain_quota.then(DomainQuota::default);

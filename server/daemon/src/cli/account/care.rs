@@ -90,7 +90,7 @@ fn offline(
     let asked = context.runtime()?.block_on(async {
         let parts = maintenance::Parts {
             store: store.clone(),
-            directory: crate::wiring::directory::open(config).await?,
+            directory: crate::wiring::directory::open(config, false).await?,
             bridge: bridge.clone(),
         };
         let verbs = maintenance::verbs(Verbs::default(), &parts);

@@ -167,7 +167,7 @@ fn export_from(
 }
 
 async fn look_up(config: &Config, address: &Address) -> anyhow::Result<AccountSpec> {
-    let directory = wiring::directory::open(config).await?;
+    let directory = wiring::directory::open(config, false).await?;
     match directory.account(&address.folded()).await? {
         Some(record) => Ok(facteur_account::spec(&record)),
         None => bail!("there is no account {address}"),

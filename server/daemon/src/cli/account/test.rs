@@ -57,7 +57,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Some(ask_password(false)?)
     };
     let report = context.runtime()?.block_on(async {
-        let directory = crate::wiring::directory::open(&loaded.config).await?;
+        let directory = crate::wiring::directory::open(&loaded.config, false).await?;
         let mut report = look_up(&*directory, &args.address, scheme).await?;
         if let Some(password) = password {
             let attempt = Attempt {
