@@ -165,6 +165,38 @@ fn many_long_headers_pass_in_bounded_memory() {
     assert_eq!(fetch(&mut imap, "2"), one);
 }
 
+#[test]
+fn many_changes_of_another_session_are_told_in_bounded_memory() {
+    const MESSAGES: usize = 1 << 14;
+    let facteur = Setup::new().with_alice_and_bob().start();
+    let [mut one, mut other] = [0, 1].map(|_| facteur.imap(BOB, "bob-password"));
+    append(&mut one, "Subject: small\r\n\r\nx\r\n");
+    one.must("SELECT Archive");
+    while one
+        .must("STATUS Archive (MESSAGES)")
+        .with(&format!("(MESSAGES {MESSAGES})"))
+        .count()
+        == 0
+    {
+        one.must("COPY 1:* Archive");
+    }
+    other.must("SELECT Archive");
+    let keywords: Vec<String> = (0..5)
+        .map(|n| format!("keyword{n}{}", "x".repeat(200)))
+        .collect();
+    one.must(&format!(
+        "STORE 1:* +FLAGS.SILENT ({} \\Deleted)",
+        keywords.join(" ")
+    ));
+    growth(facteur.pid(), "NOOP that tells of 16384 changes", || {
+        assert_eq!(other.must("NOOP").with(&keywords[4]).count(), MESSAGES + 2);
+    });
+    one.must("EXPUNGE");
+    growth(facteur.pid(), "NOOP that tells of 16384 expunges", || {
+        assert_eq!(other.must("NOOP").with("EXPUNGE").count(), MESSAGES);
+    });
+}
+
 fn retrieve(pop3: &mut Pop3, text: &str) {
     pop3.must("RETR 1");
     let mut sum = 0;

@@ -7,7 +7,7 @@ use facteur_imap::write::{self, FetchWriter};
 use facteur_model::{Flag, Keyword, ModSeq, Uid, UidSet};
 use facteur_store::{Changes, MessageState, Snapshot};
 
-use crate::{outcome::Closed, selected::Selected, session::Session};
+use crate::{io::FLUSH_AT, outcome::Closed, selected::Selected, session::Session};
 
 /// What a client knows of some messages already: by which modification sequence it was told of
 /// each last, in UID order.
@@ -29,7 +29,6 @@ impl Session {
         let Some(user) = self.user.as_deref_mut() else {
             return Ok(());
         };
-        let condstore = user.condstore;
         let Some(selected) = user.selected.as_mut() else {
             return Ok(());
         };
@@ -60,48 +59,69 @@ impl Session {
                 selected.recent.insert_range(first..=last);
             }
         }
-        selected.tell(&mut self.out, later, &changes, &told, condstore);
-        Ok(())
+        let known = selected.snapshot.uid_next();
+        selected.snapshot = Arc::clone(&later);
+        self.tell(&later, known, &changes, &told).await
     }
-}
 
-impl Selected {
-    fn tell(
+    /// Writes what changed up to `later`, which is the client's now; `known` is above every UID that it
+    /// knew before.
+    async fn tell(
         &mut self,
-        out: &mut BytesMut,
-        later: Arc<Snapshot>,
+        later: &Snapshot,
+        known: u64,
         changes: &Changes,
         told: &Told,
-        condstore: bool,
-    ) {
-        let known = self.snapshot.uid_next();
-        self.snapshot = later;
+    ) -> Result<(), Closed> {
         // From the last to the first, so that each number is still what it was.
         for sequence in changes.expunged.iter().rev() {
-            write::numbered(out, *sequence, "EXPUNGE");
+            write::numbered(&mut self.out, *sequence, "EXPUNGE");
+            self.flush_when_full().await?;
         }
+        let Some(user) = self.user.as_deref_mut() else {
+            return Ok(());
+        };
+        let (condstore, Some(selected)) = (user.condstore, &mut user.selected) else {
+            return Ok(());
+        };
         if changes.added > 0 {
-            write::numbered(out, self.snapshot.len(), "EXISTS");
-            write::numbered(out, self.recent_count(), "RECENT");
+            write::numbered(&mut self.out, later.len(), "EXISTS");
+            write::numbered(&mut self.out, selected.recent_count(), "RECENT");
         }
-        self.tell_keywords(out);
+        selected.tell_keywords(&mut self.out);
+        if changes.changed.is_empty() {
+            return Ok(());
+        }
+        let recent = selected.recent.clone();
         let mut told = told.iter().peekable();
-        for (sequence, message) in self.snapshot.select(&changes.changed) {
+        for (sequence, message) in later.select(&changes.changed) {
             while told.next_if(|(uid, _)| *uid < message.uid).is_some() {}
             let knows = told.peek() == Some(&&(message.uid, message.modseq));
             if knows || u64::from(message.uid.value()) >= known {
                 continue;
             }
-            let mut fetch = FetchWriter::begin(out, sequence);
+            let mut fetch = FetchWriter::begin(&mut self.out, sequence);
             fetch.uid(message.uid.value());
-            self.flags(&mut fetch, &self.snapshot, message);
+            write_flags(&mut fetch, later, message, &recent);
             if condstore {
                 fetch.modseq(message.modseq.value());
             }
             fetch.end();
+            self.flush_when_full().await?;
         }
+        Ok(())
     }
 
+    /// Another session may have changed a million messages.
+    async fn flush_when_full(&mut self) -> Result<(), Closed> {
+        match self.out.len() >= FLUSH_AT {
+            true => self.flush().await,
+            false => Ok(()),
+        }
+    }
+}
+
+impl Selected {
     /// FLAGS and PERMANENTFLAGS again, when there are new keywords: a client must know of one
     /// before it sees it (RFC 3501 §7.2.6).
     pub(crate) fn tell_keywords(&mut self, out: &mut BytesMut) {
@@ -129,16 +149,6 @@ impl Selected {
             false => format!("[PERMANENTFLAGS ({list} \\*)] Flags permitted"),
         };
         write::status(out, None, write::Condition::Ok, &permanent);
-    }
-
-    /// Writes a message's FLAGS, `\Recent` among them.
-    pub(crate) fn flags(
-        &self,
-        fetch: &mut FetchWriter<'_>,
-        snapshot: &Snapshot,
-        message: &MessageState,
-    ) {
-        write_flags(fetch, snapshot, message, &self.recent);
     }
 }
 
