@@ -124,6 +124,10 @@ impl Owner {
         let table = self.keywords(shared, folder)?;
         let mut row = folder.row;
         let mut inner = maildir.lock();
+        if !*looked {
+            // Names may have letters that another program gave since they were read.
+            inner.keywords = None;
+        }
         let file = inner.keywords(disk, &dir)?.clone();
         let mut translator = Translator::new(&file, table);
         let mut noticed = Noticed::default();

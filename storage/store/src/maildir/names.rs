@@ -231,6 +231,12 @@ impl Inner {
         messages: &[MessageState],
         table: &KeywordTable,
     ) -> Result<Vec<(crate::KeywordSetId, Letters)>, StoreError> {
+        let mut sets = messages.iter().map(|message| table.set(message.keywords));
+        let known = self.keywords(disk, dir)?;
+        if sets.any(|set| set.iter().any(|keyword| known.letter(keyword).is_none())) {
+            // Another program may have given letters since they were read.
+            self.keywords = None;
+        }
         let file = self.keywords(disk, dir)?;
         let mut changed = file.clone();
         let mut given: Vec<(crate::KeywordSetId, Letters)> = Vec::new();

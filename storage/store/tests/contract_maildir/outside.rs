@@ -316,6 +316,35 @@ fn messages_that_two_sessions_notice_at_once_come_in_once() {
     assert_eq!(listed(&inbox), Vec::from_iter(1..=502));
 }
 
+/// Its letter was given to another keyword, and its messages had that.
+#[test]
+fn a_keyword_that_another_program_gives_a_letter_keeps_it() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let add = |uid, keyword| {
+        let add = change(FlagOperation::Add, &[], &[keyword]);
+        inbox.store(&uids(&[uid]), &add).unwrap();
+        store.checkpoint().unwrap();
+    };
+    add(1, "first");
+    let path = world.mails("bob", "INBOX").join("dovecot-keywords");
+    let noted = |text: &str| fs::write(&path, text).unwrap();
+    noted("0 first\n1 theirs\n");
+    add(1, "ours");
+    let read = || fs::read_to_string(&path).unwrap();
+    assert_eq!(read(), "0 first\n1 theirs\n2 ours\n");
+    // And while nobody here needs a letter.
+    noted("0 first\n1 theirs\n2 ours\n3 more\n");
+    let file = world.files("bob", "INBOX").pop().unwrap();
+    set_flags(&file, "bd");
+    inbox.notice().unwrap();
+    let both = vec!["more".to_owned(), "theirs".to_owned()];
+    assert_eq!(flags(&inbox, 2), (Flags::EMPTY, both));
+}
+
 /// It was acknowledged, and had no place.
 #[test]
 fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that_is_known() {
