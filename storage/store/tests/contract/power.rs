@@ -119,9 +119,9 @@ fn power_lost_at_any_moment_loses_nothing_that_was_acknowledged() {
     assert!(at_any_moment(1, 0..4) > 500);
 }
 
-/// Thousands: `cargo test --release -p facteur-store --test contract power -- --ignored --nocapture`
+/// In both formats.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: cargo test -p facteur-store --test contract --test contract_maildir thousands -- --ignored --nocapture"]
 fn power_lost_thousands_of_times_loses_nothing_that_was_acknowledged() {
     assert!(at_any_moment(1, 0..40) > 5000);
 }
