@@ -13,13 +13,14 @@
 //!
 //! The table at the end says how often each point was struck; one that never was is a failure (with
 //! `--strace`, which cannot choose the file: a call that never was), as is every broken promise; after
-//! one it starts afresh and goes on, unless told to `--stop`. `--all` aims at each point 30 times. The choice of points follows
-//! from the seed, not how threads interleave. `FACTEUR_CRASH_TRANSCRIPT` names a file for what clients
+//! one it starts afresh and goes on, unless told to `--stop`. `--all` makes 30 crashes for each point.
+//! The choice of points follows from the seed, not how threads interleave. `FACTEUR_CRASH_TRANSCRIPT` names a file for what clients
 //! said and heard before the last broken promise.
 //!
 //! `--each-sync` proves that the check sees anything: of each kind of sync that the server does, it
 //! leaves out all, on a disk that then forgets, until a promise is broken; when none is in `--crashes`
-//! (40), that sync is not needed or not checked, and it fails. Before that, as many crashes with all
+//! (40), that sync is not needed or not checked, and it fails (but for those that it names, with the
+//! reason). Before that, as many crashes with all
 //! syncs must break none.
 #![expect(clippy::expect_used, reason = "what cannot go on says so and ends")]
 
@@ -166,6 +167,10 @@ fn crash(campaign: &mut Campaign, arguments: &Arguments) -> bool {
     broken == 0 && missed.is_empty()
 }
 
+/// Syncs that a run need not miss: a name of the journal's is durable by the checkpoint's `syncfs` too,
+/// which begins a moment after a segment does. The journal's own tests miss it.
+const ELSEWHERE: &[&str] = &["fsync folder journal"];
+
 fn leave_out_each_sync(campaign: &mut Campaign, crashes: usize) -> bool {
     let points = campaign.points().map(|(point, _)| point);
     let syncs: Vec<FaultPoint> = points.filter(FaultPoint::is_sync).collect();
@@ -183,6 +188,7 @@ fn leave_out_each_sync(campaign: &mut Campaign, crashes: usize) -> bool {
         campaign.start_afresh();
         match broken {
             Some(crash) => println!("   noticed after {crash} crashes"),
+            None if ELSEWHERE.contains(&&*sync.to_string()) => println!("   not noticed here"),
             None => unseen.push(sync.to_string()),
         }
     }

@@ -36,7 +36,15 @@ impl Identity {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn read(disk: &Disk, places: &impl Places, name: &MailboxName) -> io::Result<Option<Self>> {
-        match disk.read(&places.identity(name)) {
+        Self::read_from(disk, &places.identity(name))
+    }
+
+    /// As [`Identity::read`], from the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Identity::read`].
+    pub fn read_from(disk: &Disk, path: &Path) -> io::Result<Option<Self>> {
+        match disk.read(path) {
             Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(Self::decode)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -163,6 +163,12 @@ pub(crate) fn is_grave(path: &Path) -> bool {
     guid.and_then(Guid::parse).is_some()
 }
 
+/// Where in such a folder it stands who the mailbox was.
+pub(crate) fn identity_in(layout: &Layout, grave: &Path) -> PathBuf {
+    let identity = layout.identity(&MailboxName::inbox());
+    grave.join(identity.file_name().unwrap_or_default())
+}
+
 /// Where the messages are in such a folder: it is theirs, or the mailbox's whole.
 pub(crate) fn mails_in(disk: &Disk, layout: &Layout, grave: PathBuf) -> io::Result<PathBuf> {
     if let Layout::Maildir(_) = layout {
@@ -334,7 +340,6 @@ impl Owner {
             return Err(error.into());
         }
         shared.log.folder_removed(&mails);
-        shared.log.remove_later(grave);
         state.folders.remove(name);
         state.relevel(&self.layout);
         folder.core.set_deleted();
@@ -346,8 +351,9 @@ impl Owner {
             self.forget_mailbox(shared, &state, folder.row.id)
                 .and_then(|()| match whole {
                     true => Ok(()),
-                    false => self.tidy(shared, &mut state, name, has_children),
+                    false => self.tidy(shared, &mut state, name, (&grave, has_children)),
                 });
+        shared.log.remove_later(grave);
         if let Err(error) = tidied {
             tracing::warn!(account = %self.id, mailbox = %name, %error, "deleted mailbox is not wholly removed");
         }
@@ -386,11 +392,16 @@ impl Owner {
         shared: &Shared,
         state: &mut State,
         name: &MailboxName,
-        has_children: bool,
+        (grave, has_children): (&Path, bool),
     ) -> Result<(), StoreError> {
         state.levels.insert(name.clone());
+        // It tells which UIDVALIDITY was given until the index does durably.
+        let (here, there) = (self.layout.identity(name), identity_in(&self.layout, grave));
+        match shared.disk.rename(&here, &there) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         if has_children {
-            shared.disk.unlink_if_there(&self.layout.identity(name))?;
             return Ok(());
         }
         self.remove_level(shared, state, name)

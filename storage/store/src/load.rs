@@ -5,9 +5,11 @@ mod temporary;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    path::PathBuf,
     time::SystemTime,
 };
 
+use facteur_disk::Disk;
 use facteur_format::{Identity, Subscriptions};
 use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
@@ -63,19 +65,9 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     let going = shared.log.going(layout.home());
     let tidy = settled || start.unclean || left == Left::Elsewhere;
     if tidy {
-        remove_temporary(disk, layout.home(), &going)?;
-        remove_temporary(disk, &layout.home().join("sieve"), &going)?;
-        if let Layout::Maildir(layout) = &layout {
-            // INBOX need not be a mailbox any more, and becomes one again.
-            maildir::remove_marked(disk, &layout.tmp(&MailboxName::inbox()), &going)?;
-        }
+        tidy_home(disk, &layout, &going)?;
     }
-    for (_, grave) in folders::graves(disk, &layout)? {
-        // What was copied from it need not be durable yet.
-        if !going.contains(&grave) {
-            shared.log.remove_later(grave);
-        }
-    }
+    let graves = folders::graves(disk, &layout)?;
     let mut state = State {
         folders: BTreeMap::new(),
         levels: BTreeSet::new(),
@@ -88,7 +80,19 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
         pending: VecDeque::new(),
     };
     let adopted = read_folders(shared, &layout, spec, &mut index, &mut state)?;
+    for (_, grave) in &graves {
+        state.has_given(Identity::read_from(
+            disk,
+            &folders::identity_in(&layout, grave),
+        )?);
+    }
     let new = join_rows(&mut index, &mut state)?;
+    for (_, grave) in graves {
+        // What was copied from it need not be durable yet.
+        if !going.contains(&grave) {
+            shared.log.remove_later(grave);
+        }
+    }
     for (name, folder) in &mut state.folders {
         let image = adopted.get(name);
         let look = left == Left::Elsewhere || new.contains(name) || image.is_some();
@@ -131,6 +135,17 @@ fn attempt(shared: &Shared, spec: &AccountSpec, settled: bool) -> Result<Owner, 
     }
     let slot = Slot::new(index, left == Left::OpenHere);
     Ok(Owner::new(spec, layout, slot, state))
+}
+
+/// Removes what an unclean end left half made beside the mailboxes.
+fn tidy_home(disk: &Disk, layout: &Layout, going: &HashSet<PathBuf>) -> Result<(), StoreError> {
+    remove_temporary(disk, layout.home(), going)?;
+    remove_temporary(disk, &layout.home().join("sieve"), going)?;
+    if let Layout::Maildir(layout) = layout {
+        // INBOX need not be a mailbox any more, and becomes one again.
+        maildir::remove_marked(disk, &layout.tmp(&MailboxName::inbox()), going)?;
+    }
+    Ok(())
 }
 
 /// What was expunged from these mailboxes before is not known, or not all: who asks is told so.
@@ -197,9 +212,22 @@ fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
     Ok(())
 }
 
+impl State {
+    /// Notes a UIDVALIDITY that some mailbox has, or had.
+    fn has_given(&mut self, identity: Option<Identity>) {
+        let given = identity.map_or(0, |identity| identity.uid_validity.value());
+        self.uid_validity = self.uid_validity.max(given);
+    }
+}
+
+/// The highest UIDVALIDITY given that the index has noted.
+fn noted_uid_validity(index: &Index) -> Result<Option<u32>, StoreError> {
+    Ok(index.fact(UID_VALIDITY)?.and_then(|text| text.parse().ok()))
+}
+
 /// The highest UIDVALIDITY that the index knows of.
 fn last_uid_validity(index: &Index) -> Result<u32, StoreError> {
-    let noted = index.fact(UID_VALIDITY)?.and_then(|text| text.parse().ok());
+    let noted = noted_uid_validity(index)?;
     let mailboxes = index.mailboxes()?;
     let held = mailboxes.iter().map(|row| row.uid_validity.value());
     Ok(held.chain(noted).max().unwrap_or(0))
@@ -218,13 +246,17 @@ fn read_folders(
     let mut nameless = Vec::new();
     for folder in found {
         if !folder.is_mailbox {
+            if let Layout::Sdbox(layout) = layout {
+                // Of a mailbox that was deleted, and what lies below it was not.
+                state.has_given(Identity::read(disk, layout, &folder.name)?);
+            }
             state.levels.insert(folder.name);
             continue;
         }
         shared.touches(&layout.mails(&folder.name))?;
         match layout.identify(disk, &folder.name)? {
             Some(mut identity) => {
-                state.uid_validity = state.uid_validity.max(identity.uid_validity.value());
+                state.has_given(Some(identity));
                 let taken = |other: &Folder| other.identity.guid == identity.guid;
                 if state.folders.values().any(taken) {
                     // Who copied a folder copied its GUID, by which the journal knows a mailbox.
@@ -302,10 +334,14 @@ fn join_rows(index: &mut Index, state: &mut State) -> Result<BTreeSet<MailboxNam
         .iter()
         .filter(|(_, folder)| folder.row.id == 0);
     let missing: BTreeSet<MailboxName> = unjoined.map(|(name, _)| name.clone()).collect();
-    if missing.is_empty() && rows.is_empty() {
+    let is_noted = noted_uid_validity(index)? >= Some(state.uid_validity);
+    if missing.is_empty() && rows.is_empty() && is_noted {
         return Ok(missing);
     }
+    let highest = state.uid_validity.to_string();
     index.transaction(|transaction| {
+        // Files and rows that say it go before long.
+        transaction.set_fact(UID_VALIDITY, &highest)?;
         for row in rows.values() {
             transaction.remove_mailbox(row.id)?;
         }

@@ -440,3 +440,51 @@ fn a_file_that_could_not_be_removed_takes_no_message_along_that_has_its_path_now
         );
     }
 }
+
+/// The deletion was durable, what the index said of it was not.
+#[test]
+fn a_uidvalidity_is_not_given_again_when_the_machine_lost_what_the_index_knew_of_it() {
+    for level in [false, true] {
+        let world = World::in_memory();
+        let index = |suffix: &str| world.home("bob").join(format!("index.db{suffix}"));
+        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+        let store = world.open_on(disk).unwrap();
+        let account = world.account(&store, "bob");
+        // From here on numbers are ahead of the clock.
+        for number in 0..100 {
+            account.create(&name(&format!("Before {number}"))).unwrap();
+        }
+        if level {
+            account.create(&name("Again/Below")).unwrap();
+        }
+        store.checkpoint().unwrap();
+        let kept = [("", "kept"), ("-wal", "kept-wal")];
+        for (suffix, kept) in kept {
+            let _ = fs::copy(index(suffix), world.dir.path().join(kept));
+        }
+        account.create(&name("Again")).unwrap();
+        world.deliver(&store, "bob", "Again");
+        let given = account.status(&name("Again")).unwrap().uid_validity;
+        account.delete(&name("Again")).unwrap();
+        drop(account);
+        kill(store, &faults);
+        for (suffix, kept) in kept {
+            fs::remove_file(index(suffix)).ok();
+            let _ = fs::copy(world.dir.path().join(kept), index(suffix));
+        }
+
+        // Once to look through what was left, with a checkpoint; then there is no trace of it.
+        for _ in 0..2 {
+            let store = world.open();
+            let account = world.account(&store, "bob");
+            assert!(account.status(&name("Again")).is_err());
+            drop(account);
+            store.checkpoint().unwrap();
+        }
+        let store = world.open();
+        let account = world.account(&store, "bob");
+        account.create(&name("Again")).unwrap();
+        let now = account.status(&name("Again")).unwrap().uid_validity;
+        assert!(now > given, "level {level}: {now:?} after {given:?}");
+    }
+}
