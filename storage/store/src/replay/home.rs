@@ -1,6 +1,10 @@
 //! An account whose changes are done again: its index, and its mailboxes by their GUIDs.
 
-use std::{collections::HashMap, io, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::PathBuf,
+};
 
 use facteur_disk::Disk;
 use facteur_format::Identity;
@@ -113,8 +117,12 @@ impl Home {
             let mails = mails_in(disk, layout, grave)?;
             join(Identity::new(UidValidity::FIRST, guid), mails, true)?;
         }
+        let mut met = HashSet::new();
         for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
-            if let Some(identity) = layout.identify(disk, &folder.name)? {
+            // Of a folder and its copy the first keeps the GUID, when the account is opened next.
+            if let Some(identity) = layout.identify(disk, &folder.name)?
+                && met.insert(identity.guid)
+            {
                 join(identity, layout.mails(&folder.name), false)?;
             }
         }

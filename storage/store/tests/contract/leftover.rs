@@ -321,45 +321,50 @@ fn changes_that_a_kill_let_be_carried_on_only_in_part_are_done_in_their_order() 
 /// Both had one GUID, and the journal's changes to one were done to the other, or to none.
 #[test]
 fn a_folder_that_was_copied_with_all_that_is_in_it_is_another_mailbox() {
-    let world = World::new();
-    let store = world.open();
-    world.account(&store, "bob").create(&name("First")).unwrap();
-    let to = |mailbox: &str, token: &str| batch([append(&world, "bob", mailbox, token)]);
-    store.commit(to("First", "old")).unwrap();
-    store.close().unwrap();
-    drop(store);
-    let folder = |mailbox: &str| {
-        let mails = world.mails("bob", mailbox);
-        match crate::FORMAT {
-            MailFormat::Sdbox => mails.parent().unwrap().to_owned(),
-            MailFormat::Maildir => mails,
-        }
-    };
-    copy_dir(&folder("First"), &folder("Second"));
-
-    let (store, faults) = world.open_with_faults();
-    for mailbox in ["First", "Second"] {
-        assert_eq!(
-            tokens(&world, &store, "bob", mailbox),
-            owned(&[(1, "old")]),
-            "{mailbox}"
-        );
-    }
-    store.commit(to("Second", "two")).unwrap();
-    store.commit(to("First", "one")).unwrap();
-    kill(store, &faults);
-    // The machine had neither in its place.
-    for mailbox in ["First", "Second"] {
-        fs::remove_file(&world.files("bob", mailbox)[1]).unwrap();
-    }
-    for _ in 0..2 {
+    // While nobody has the account, and while somebody has.
+    for in_use in [false, true] {
+        let world = World::new();
         let store = world.open();
-        for (mailbox, new) in [("First", "one"), ("Second", "two")] {
-            let there = tokens(&world, &store, "bob", mailbox);
-            let there: Vec<&str> = there.iter().map(|(_, token)| &**token).collect();
-            assert_eq!(there, ["old", new], "{mailbox}");
-        }
+        world.account(&store, "bob").create(&name("First")).unwrap();
+        let to = |mailbox: &str, token: &str| batch([append(&world, "bob", mailbox, token)]);
+        store.commit(to("First", "old")).unwrap();
         store.close().unwrap();
+        drop(store);
+        let folder = |mailbox: &str| {
+            let mails = world.mails("bob", mailbox);
+            match crate::FORMAT {
+                MailFormat::Sdbox => mails.parent().unwrap().to_owned(),
+                MailFormat::Maildir => mails,
+            }
+        };
+        let (store, faults) = world.open_with_faults();
+        let account = in_use.then(|| world.account(&store, "bob"));
+        copy_dir(&folder("First"), &folder("Second"));
+        store.commit(to("First", "one")).unwrap();
+        if !in_use {
+            store.commit(to("Second", "two")).unwrap();
+        }
+        drop(account);
+        kill(store, &faults);
+        // The machine had none of it in its place.
+        for mailbox in ["First", "Second"] {
+            for new in world.files("bob", mailbox).get(1..).unwrap_or_default() {
+                fs::remove_file(new).unwrap();
+            }
+        }
+        let expected: [(_, &[&str]); 2] = match in_use {
+            false => [("First", &["old", "one"]), ("Second", &["old", "two"])],
+            true => [("First", &["old", "one"]), ("Second", &["old"])],
+        };
+        for _ in 0..2 {
+            let store = world.open();
+            for (mailbox, expected) in expected {
+                let there = tokens(&world, &store, "bob", mailbox);
+                let there: Vec<&str> = there.iter().map(|(_, token)| &**token).collect();
+                assert_eq!(there, expected, "{mailbox}, in use: {in_use}");
+            }
+            store.close().unwrap();
+        }
     }
 }
 
