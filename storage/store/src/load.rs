@@ -202,7 +202,9 @@ const REMEMBER_DELIVERIES_SECS: i64 = 60 * 86_400;
 fn forget_deliveries(index: &mut Index) -> Result<(), StoreError> {
     let now = InternalDate::from(SystemTime::now()).unix();
     let last = index.fact(FORGOTTEN)?.and_then(|text| text.parse().ok());
-    if last.is_some_and(|last: i64| (last..last + REMEMBER_DELIVERIES_SECS / 4).contains(&now)) {
+    if last.is_some_and(|last: i64| {
+        (last..last.saturating_add(REMEMBER_DELIVERIES_SECS / 4)).contains(&now)
+    }) {
         return Ok(());
     }
     index.transaction(|transaction| {

@@ -125,9 +125,7 @@ impl Shared {
         let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.as_ref().filter(|owner| !owner.is_broken()) {
-            if owner.layout.home() != spec.home || owner.layout.format() != spec.format {
-                return Err(StoreError::Cannot("the account's home has changed"));
-            }
+            refuse_moved(owner, spec)?;
             owner.set_spec(spec);
             owner.used.store(now, Ordering::Relaxed);
             return Ok(Arc::clone(owner));
@@ -136,6 +134,7 @@ impl Shared {
         if let Some(broken) = held.take() {
             broken.dismiss();
             self.forget_weight(&broken);
+            self.release_home(broken.layout.home());
         }
         self.claim_home(spec)?;
         let loaded = self
@@ -198,8 +197,9 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let slot = self.slot(&spec.id);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_none() {
-            self.claim_home(spec)?;
+        match held.as_deref() {
+            Some(owner) => refuse_moved(owner, spec)?,
+            None => self.claim_home(spec)?,
         }
         let before = held.as_ref().map(|owner| {
             let counted = owner.weight.load(Ordering::Relaxed);
@@ -334,6 +334,14 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.log.end();
+    }
+}
+
+/// An account stays where it is while somebody uses it.
+fn refuse_moved(owner: &Owner, spec: &AccountSpec) -> Result<(), StoreError> {
+    match owner.layout.home() == spec.home && owner.layout.format() == spec.format {
+        true => Ok(()),
+        false => Err(StoreError::Cannot("the account's home has changed")),
     }
 }
 

@@ -475,3 +475,30 @@ fn copy_all(from: &Path, to: &Path) {
         fs::create_dir_all(to.join(format!("mailboxes/{name}/dbox-Mails"))).unwrap();
     }
 }
+
+/// They worked on the new home, as if nobody else could have it.
+#[test]
+fn an_account_in_use_whose_home_has_changed_is_left_alone() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    world.deliver(&store, "carol", "INBOX");
+    let _used = [world.account(&store, "bob"), world.account(&store, "carol")];
+    let mut moved = world.spec("bob");
+    moved.home = world.home("carol");
+    let quiet = &mut |_, _| {};
+    let refused = [
+        store.account(&moved).map(drop),
+        store.sync_account(&moved).map(drop),
+        store.check_account(&moved, quiet).map(drop),
+        store.rebuild_account(&moved, quiet).map(drop),
+        store.optimize_account(&moved).map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(StoreError::Cannot(_))), "{refused:?}");
+    }
+    // The home is carol's as before.
+    moved.id = facteur_model::AccountId::new("dave@example.test");
+    assert!(matches!(store.account(&moved), Err(StoreError::Cannot(_))));
+    assert_eq!(listed(&world.mailbox(&store, "carol", "INBOX")), [1]);
+}
