@@ -363,7 +363,10 @@ impl Record {
             .ok()
             .and_then(|length| rest.split_at_checked(length))
             .ok_or_else(cut)?;
-        let record: Self = postcard::from_bytes(head).map_err(unfit)?;
+        let (record, more): (Self, _) = postcard::take_from_bytes(head).map_err(unfit)?;
+        if !more.is_empty() {
+            return Err(cut());
+        }
         let mut bodies = Vec::with_capacity(record.bodies.len());
         for length in &record.bodies {
             let length = usize::try_from(*length).map_err(unfit)?;

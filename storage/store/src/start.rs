@@ -13,6 +13,7 @@ use facteur_spool::Spool;
 use crate::{
     Options, StoreError, checkpoint,
     log::Log,
+    record::Record,
     replay::{How, Replay, Scope},
     shared::Shared,
     spool_log::SpoolLog,
@@ -49,6 +50,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
         },
     )?;
     let damaged = report(&recovered);
+    understand(&recovered)?;
     let mut run = Run::next(&disk, &options.state, recovered.was_clean(), damaged)?;
     let log = Arc::new(Log::new(journal, size, options.fsync));
     let how = How {
@@ -106,6 +108,21 @@ fn hand_over(replay: Replay<'_>, log: &Log) -> BTreeSet<PathBuf> {
     since.unsettled.extend(replay.unsettled);
     since.spool_unsettled = replay.spool_unsettled;
     replay.touched
+}
+
+/// Nothing is done again before it is known that all of it can be: a record that is whole and cannot
+/// be read is another version's, and passing it over would lose what it has.
+fn understand(recovered: &Recovered) -> Result<(), StoreError> {
+    let mut records = recovered.records();
+    while let Some((lsn, bytes)) = records.read()? {
+        if let Err(error) = Record::decode(bytes) {
+            tracing::error!(%lsn, %error, "record of the journal cannot be read");
+            return Err(StoreError::Cannot(
+                "its journal has changes that another version of facteur wrote and did not bring into the files: start that version, stop it in order, and start this one then; nothing was changed",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Says what the journal has lost; whether it has.

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use facteur_disk::Disk;
+use facteur_journal::{Journal, Until};
 use facteur_model::{Flag, FlagOperation, MailFormat};
 use facteur_store::{Append, Body, Checkpoints, Options, Store};
 
@@ -162,6 +163,41 @@ fn a_file_whose_bytes_are_lost_without_another_boot_is_written_anew() {
     let inbox = world.mailbox(&store, "bob", "INBOX");
     let now = inbox.snapshot().highest_modseq();
     assert!(now.value() > seen.value() + 1000, "{now:?} after {seen:?}");
+}
+
+/// After a crash and an upgrade records that the new version could not read were passed over, and the
+/// messages in them lost.
+#[test]
+fn a_journal_of_another_version_is_refused_and_left_as_it_is() {
+    let world = World::new();
+    let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
+    let store = world.open_on(disk).unwrap();
+    deliver(&world, &store, "bob", "one");
+    kill(store, &faults);
+    let dir = world.dir.path().join("state/journal");
+    let (journal, _) =
+        Journal::open(Disk::real(), facteur_journal::Options::new(dir.clone())).unwrap();
+    let ticket = journal.append(&[b"\x03\0\0\0\xff\xff\xff"]).unwrap();
+    journal.wait(ticket, Until::Durable).unwrap();
+    drop(journal);
+    let [file] = &world.files("bob", "INBOX")[..] else {
+        panic!("one message");
+    };
+    fs::remove_file(file).unwrap();
+
+    for _ in 0..2 {
+        let refused = world.open_on(Disk::real()).unwrap_err().to_string();
+        assert!(refused.contains("another version"), "{refused}");
+    }
+    assert!(world.files("bob", "INBOX").is_empty());
+    let segments = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let kept = segments.filter(|path| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(8).any(|window| window == b"T: one\r\n")
+    });
+    assert_eq!(kept.count(), 1);
 }
 
 #[test]
