@@ -188,12 +188,24 @@ impl Reader<'_> {
     fn read(&mut self) {
         let text = self.text;
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let line = error.span().map(|span| self.line(span.start));
+        // What follows the first is mostly its echo: a bracket that is not closed is many mistakes.
+        let first = errors
+            .iter()
+            .min_by_key(|error| error.span().map_or(0, |span| span.start));
+        if let Some(first) = first {
+            let unclosed = errors.iter().map(|error| error.message());
+            let mut unclosed = unclosed.filter(|message| message.starts_with("unclosed"));
+            let more = match unclosed.next_back() {
+                Some(unclosed) if unclosed != first.message() => {
+                    format!("; perhaps of something before this line: {unclosed}")
+                }
+                _ => String::new(),
+            };
+            let line = first.span().map(|span| self.line(span.start));
             self.problems.push(Problem {
                 line,
                 key: String::new(),
-                message: format!("not TOML: {}", error.message()),
+                message: format!("not TOML: {}{more}", first.message()),
             });
         }
         if self.problems.is_empty() {

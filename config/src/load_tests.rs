@@ -66,6 +66,16 @@ fn text_that_is_no_toml_is_told_with_its_line() {
 }
 
 #[test]
+fn bracket_that_is_not_closed_is_one_mistake() {
+    let text = "mynetworks = [\n\n[process]\nuser = \"facteur\"\n[smtp]\nhopcount_limit = 5\n";
+    let problems = parse(text).unwrap_err().problems;
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(problem.message.contains("unclosed array"), "{problem:?}");
+}
+
+#[test]
 fn listener_entry_is_read_and_the_defaults_go() {
     let loaded = parse(
         "[[listener]]\nprotocol = \"submission\"\naddress = \"*:465\"\ntls = \"implicit\"\n\

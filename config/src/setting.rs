@@ -32,12 +32,13 @@ pub trait Setting: Sized {
 }
 
 /// "expected a whole number, found a string".
-fn wrong_type<T: Setting>(found: &DeValue<'_>) -> String {
+pub(crate) fn wrong_type<T: Setting>(found: &DeValue<'_>) -> String {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(true) => "true",
+        DeValue::Boolean(false) => "false",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
@@ -239,7 +240,7 @@ macro_rules! choice {
                 match value.as_str() {
                     $(Some($word) => Ok(Self::$variant),)+
                     Some(other) => Err(format!("expected {}, found {other:?}", Self::expected())),
-                    None => Err(format!("expected {}", Self::expected())),
+                    None => Err($crate::setting::wrong_type::<Self>(value)),
                 }
             }
             fn to_toml(&self) -> Option<toml_edit::Value> {

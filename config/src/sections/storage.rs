@@ -36,11 +36,14 @@ section! {
         /// is `sdbox:` below `data_directory`. Into a Maildir other programs may put mail, and change
         /// and remove it there.
         mail_location: String = String::new(),
-        /// What is synced before it is acknowledged. A change takes effect at the next start, as with the
-        /// four keys below.
+        /// What is synced before it is acknowledged. "always": everything. "optimized": everything but
+        /// changes of flags, which follow within a second. "never": nothing, so that a power loss may lose
+        /// any mail that was accepted; for tests and imports. A change takes effect at the next start, as
+        /// with the four keys below.
         mail_fsync: MailFsync = MailFsync::Optimized,
         /// Most octets in the journal, which has every change until it is in its place. A checkpoint
-        /// brings it there when half of this is used; a start after a crash does the rest again.
+        /// brings it there when half of this is used; a start after a crash does the rest again. Less
+        /// than 4M counts as 4M.
         journal_size: Size = Size(64 << 20),
         /// Longest time between a change and the checkpoint that brings it into its place.
         checkpoint_interval: Period = Period::seconds(30),
