@@ -13,7 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use facteur_config::Config;
 use facteur_runtime::{Item, Kind, ListenAddress, ListenSocket, Supplier};
 
@@ -117,7 +117,13 @@ impl Opener {
                 Some(socket) => socket.try_clone()?,
                 None => self
                     .open_socket(&spec.address, spec.mode)
-                    .with_context(|| format!("cannot listen on {}", spec.address))?,
+                    .map_err(|error| {
+                        let cause = error.downcast_ref::<std::io::Error>();
+                        let (address, protocol) = (&spec.address, spec.protocol.name());
+                        let hint =
+                            cause.map_or("", |cause| facteur_runtime::listen_hint(address, cause));
+                        anyhow!("cannot listen on {address} ({protocol}): {error:#}{hint}")
+                    })?,
             };
             opened.insert(key, socket);
         }

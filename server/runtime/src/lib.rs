@@ -19,7 +19,7 @@ pub use limits::{LimitOptions, Refused};
 pub use listener::{ListenerSpec, Protocol, Service, TlsMode};
 pub use notify::{notify_ready, notify_stopping};
 pub use privileged::{Item, Kind, ParentLink, Supplier, run_parent};
-pub use server::{ListenError, OpenListener, Server, ServerOptions, Wanted};
+pub use server::{ListenError, OpenListener, Server, ServerOptions, Wanted, listen_hint};
 pub use socket::{BadAddress, ListenAddress, ListenSocket};
 pub use timed::Received;
 pub use tls::{CertificateSource, MinProtocol, Tls, TlsError, TlsOptions, self_signed};

@@ -99,7 +99,7 @@ pub struct Wanted {
 
 /// A listener could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({protocol}): {cause}")]
+#[error("cannot listen on {address} ({protocol}): {cause}{}", listen_hint(.address, .cause))]
 pub struct ListenError {
     /// Where.
     pub address: String,
@@ -107,6 +107,19 @@ pub struct ListenError {
     pub protocol: &'static str,
     /// Why.
     pub cause: io::Error,
+}
+
+/// What an operator may do about a listener that cannot be had: to stand behind the cause.
+pub fn listen_hint(address: &str, cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        _ if address.starts_with("unix:") => "",
+        io::ErrorKind::AddrInUse => "; another program has it: `ss -lntp` says which",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root, CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start=0"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
 }
 
 /// A listener that is open.

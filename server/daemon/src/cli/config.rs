@@ -79,7 +79,10 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             if !problems.is_empty() {
                 return Err(Problems::new(&loaded.file, problems).into());
             }
-            let doubts = crate::wiring::doubts(&loaded);
+            let mut doubts = crate::wiring::doubts(&loaded);
+            for doubt in &mut doubts {
+                doubt.message.insert_str(0, "warning: ");
+            }
             if !doubts.is_empty() {
                 eprintln!("{}", Problems::new(&loaded.file, doubts));
             }

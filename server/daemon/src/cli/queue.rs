@@ -16,8 +16,8 @@ use super::{
 use crate::wiring::Paths;
 
 const EXAMPLES: &str = "\
-The running server is asked; where none runs, the queue is read and changed where it lies. A queue id
-is what the log calls queue_id.
+The running server is asked; where none runs, the queue is read and changed where it lies.
+A queue id is what the log calls queue_id.
 
 Examples:
   facteur queue list

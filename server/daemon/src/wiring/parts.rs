@@ -1,6 +1,6 @@
 //! The parts of a running server.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use facteur_config::Config;
@@ -15,7 +15,7 @@ use facteur_session_imap::ImapService;
 use facteur_session_managesieve::ManageSieveService;
 use facteur_session_pop3::Pop3Service;
 use facteur_session_smtp::SmtpService;
-use facteur_store::{Gate, Store};
+use facteur_store::{Gate, Store, StoreError};
 
 use crate::maintenance;
 
@@ -57,6 +57,22 @@ pub(crate) struct Services {
     managesieve: Arc<ManageSieveService>,
 }
 
+/// Why the store cannot be opened, and for the commonest reason what to do.
+fn store_not_opened(paths: &Paths, error: StoreError) -> anyhow::Error {
+    let denied =
+        matches!(&error, StoreError::Io(error) if error.kind() == ErrorKind::PermissionDenied);
+    let state = paths.state();
+    let context = match denied {
+        true => format!(
+            "cannot open the mail store {} (all in the data folder must belong to the server's user, {} here)",
+            state.display(),
+            rustix::process::geteuid().as_raw()
+        ),
+        false => format!("cannot open the mail store {}", state.display()),
+    };
+    anyhow::Error::from(error).context(context)
+}
+
 impl Parts {
     /// Opens the store, where what an earlier process left half done is ended first, and starts the
     /// queue.
@@ -64,10 +80,8 @@ impl Parts {
         let paths = Paths::new(config);
         paths.create()?;
         let first_start = !paths.state().exists();
-        let store = Store::open(store::options(config)?).with_context(|| {
-            let folder = paths.state();
-            format!("cannot open the mail store {}", folder.display())
-        })?;
+        let store = Store::open(store::options(config)?)
+            .map_err(|error| store_not_opened(&paths, error))?;
         store.compress_with(store::zlib_save(config));
         let directory = CurrentDirectory::new(directory::open(config, first_start).await?);
         let quota = QuotaMirror::new();
