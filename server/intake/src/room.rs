@@ -10,6 +10,8 @@ use facteur_store::Store;
 
 /// How long an answer of the file system is good for, in milliseconds.
 const GOOD_FOR_MS: u64 = 1000;
+/// So often the log is told that there is too little room, in milliseconds.
+const TELL_AGAIN_MS: u64 = 60_000;
 /// The file system could not say.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -20,6 +22,8 @@ pub(crate) struct Room {
     /// When it is to be asked again, in milliseconds from `since`.
     ask_at: AtomicU64,
     free: AtomicU64,
+    /// When the log is to be told again that there is too little.
+    tell_at: AtomicU64,
 }
 
 impl Room {
@@ -28,6 +32,7 @@ impl Room {
             since: Instant::now(),
             ask_at: AtomicU64::new(0),
             free: AtomicU64::new(UNKNOWN),
+            tell_at: AtomicU64::new(0),
         }
     }
 
@@ -37,14 +42,31 @@ impl Room {
     /// # Errors
     /// What to reply (RFC 5321 §4.2.3, RFC 3463 §3.4).
     pub(crate) fn refuse_below(&self, needed: u64, store: &Store) -> Result<(), Reply> {
-        if needed == 0 || self.free(store) >= needed {
+        if needed == 0 {
             return Ok(());
+        }
+        let free = self.free(store);
+        if free >= needed {
+            return Ok(());
+        }
+        let now = self.now();
+        if now >= self.tell_at.load(Ordering::Relaxed) {
+            self.tell_at.store(now + TELL_AGAIN_MS, Ordering::Relaxed);
+            tracing::error!(
+                free,
+                queue_minfree = needed,
+                "mail is refused for now: its file system has less room than queue_minfree"
+            );
         }
         Err(full())
     }
 
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn free(&self, store: &Store) -> u64 {
-        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.now();
         let due = self.ask_at.load(Ordering::Relaxed);
         // One of those who come at the same time asks. It takes microseconds: the kernel knows.
         let asks = now >= due

@@ -8,7 +8,7 @@ use crate::record::MAX_RECORD;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
     /// A write or sync failed. Temporary: a later call tries a fresh segment.
-    #[error("the journal cannot be written")]
+    #[error("the journal cannot be written: {0}")]
     Failed(#[source] Arc<io::Error>),
     /// The journal was closed.
     #[error("the journal is closed")]

@@ -310,6 +310,7 @@ enum Due {
 
 fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
     let mut in_vain: Option<Instant> = None;
+    let mut telling = Telling::default();
     let mut sweep_again = false;
     loop {
         let mut since = log.since();
@@ -338,9 +339,7 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
                 let made = run(&shared);
                 let vain = made.is_err() || log.since().carried;
                 in_vain = vain.then(Instant::now);
-                if let Err(error) = made {
-                    tracing::error!(%error, "checkpoint could not be made; the journal keeps what it has");
-                }
+                telling.told(&shared.options.state, made);
             }
         }
         if let Some(shared) = shared.upgrade() {
@@ -351,6 +350,30 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
 
 /// Too much in memory is looked for once a second.
 const SWEEP_AFTER: Duration = Duration::from_secs(1);
+
+/// Says that no checkpoint can be made, but not at every try: the log may be on the same full disk.
+#[derive(Default)]
+struct Telling {
+    last: Option<Instant>,
+}
+
+impl Telling {
+    fn told(&mut self, state: &Path, made: Result<(), StoreError>) {
+        let Err(error) = made else {
+            if self.last.take().is_some() {
+                tracing::info!(state = %state.display(), "checkpoints are made again");
+            }
+            return;
+        };
+        if self.last.is_none_or(|last| last.elapsed() >= TELL_AGAIN) {
+            self.last = Some(Instant::now());
+            tracing::error!(state = %state.display(), %error, "checkpoint could not be made; the journal keeps what it has, and it is tried again every second");
+        }
+    }
+}
+
+/// So often what goes on failing is said again.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// A checkpoint that failed, or had to keep what it found, is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

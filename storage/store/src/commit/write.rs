@@ -69,6 +69,18 @@ impl<'a> Bodies<'a> {
     }
 }
 
+/// An account whose INBOX is not there has lost its home, or the disk with it is not mounted: the
+/// operator is told which.
+fn without_home(home: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            let missing = format!("the mail home {} is missing or not whole", home.display());
+            StoreError::Io(io::Error::new(error.kind(), missing))
+        }
+        other => other,
+    }
+}
+
 /// Files that are written before they are synced: one sync then pays for most of the others.
 const SYNCED_TOGETHER: usize = 64;
 
@@ -96,7 +108,8 @@ pub(super) fn write<'a>(
             };
             let (mut one, file) = if is_elsewhere {
                 dir = owner.layout.tmp(&MailboxName::inbox());
-                write_one(shared, (format, &dir), append, created)?
+                write_one(shared, (format, &dir), append, created)
+                    .map_err(|error| without_home(owner.layout.home(), error))?
             } else {
                 first?
             };

@@ -49,7 +49,8 @@ impl Home {
         let home = layout.home();
         if !disk.is_dir(home)? {
             // It may be on a disk that is not mounted now.
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the mail home is missing").into());
+            let missing = format!("the mail home {} is missing", home.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, missing).into());
         }
         let path = index_path(home);
         let missing = disk.kind(&path)?.is_none();
