@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use facteur_disk::Disk;
@@ -39,6 +39,11 @@ pub(super) struct Home {
     pub(super) maildir: Option<Redo>,
 }
 
+fn missing(home: &Path) -> StoreError {
+    let missing = format!("the mail home {} is missing", home.display());
+    io::Error::new(io::ErrorKind::NotFound, missing).into()
+}
+
 impl Home {
     pub(super) fn open(
         disk: &Disk,
@@ -49,8 +54,7 @@ impl Home {
         let home = layout.home();
         if !disk.is_dir(home)? {
             // It may be on a disk that is not mounted now.
-            let missing = format!("the mail home {} is missing", home.display());
-            return Err(io::Error::new(io::ErrorKind::NotFound, missing).into());
+            return Err(missing(home));
         }
         let path = index_path(home);
         let missing = disk.kind(&path)?.is_none();
