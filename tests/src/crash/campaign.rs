@@ -166,7 +166,7 @@ impl Campaign {
     /// # Panics
     /// When one was broken.
     pub fn crash(&mut self) {
-        let aimed = self.tally.aim(Phase::Run, &self.kinds, &mut self.random);
+        let aimed = self.tally.aim(&self.kinds, &mut self.random);
         let (crash, strike, misses) = aimed.expect("a run meets points");
         if misses % 2 == 1 {
             // Some are met only by a server that has not crashed yet.
@@ -233,15 +233,12 @@ impl Campaign {
         note(format!("== struck: {struck:?}"));
         self.lose(crash);
         let begun = self.spend("loss", begun);
-        for _ in 0..STARTS {
-            if !self.tally.start_is_due(&self.kinds) {
-                break;
-            }
-            power_lost |= self.crash_while_starting();
-        }
+        power_lost |= self.crash_starts();
         let begun = self.spend("start2", begun);
-        self.facteur.restart();
-        self.tally.meet(Phase::Start, &self.ground.met());
+        if !self.facteur.is_there() {
+            self.facteur.restart();
+            self.tally.meet(Phase::Start, &self.ground.met());
+        }
         let begun = self.spend("start", begun);
         // Nothing was synced since it died first.
         let lost = power_lost.then_some(died);
@@ -284,12 +281,34 @@ impl Campaign {
         });
     }
 
+    /// Crashes a few times more before it is up again; whether the power was lost.
+    ///
+    /// What a start does depends on how it was left: it is looked at first, and then made again.
+    fn crash_starts(&mut self) -> bool {
+        let mut power_lost = false;
+        for _ in 0..STARTS {
+            if !self.tally.start_is_due(&self.kinds) {
+                break;
+            }
+            self.ground.keep();
+            self.ground.rehearse(0);
+            self.facteur.restart();
+            let met = self.ground.met();
+            self.tally.meet(Phase::Start, &met);
+            let aimed = self.tally.aim_at_start(&met, &self.kinds, &mut self.random);
+            let Some((crash, strike)) = aimed else {
+                break;
+            };
+            self.ground.freeze();
+            self.facteur.kill();
+            self.ground.go_back();
+            power_lost |= self.crash_while_starting(crash, strike);
+        }
+        power_lost
+    }
+
     /// Once more before it is up again; whether the power was lost.
-    fn crash_while_starting(&mut self) -> bool {
-        let aimed = self.tally.aim(Phase::Start, &self.kinds, &mut self.random);
-        let Some((crash, strike, _)) = aimed else {
-            return false;
-        };
+    fn crash_while_starting(&mut self, crash: Crash, strike: Strike) -> bool {
         if !self.ground.strike_next(strike) {
             return false;
         }

@@ -35,12 +35,17 @@ pub(crate) trait Ground {
     fn save(&mut self);
     /// Goes back to the copy. The server is down.
     fn restore(&mut self);
+    /// Keeps a copy for the moment.
+    fn keep(&mut self) {}
+    /// Goes back to that copy. The server is down.
+    fn go_back(&mut self) {}
 }
 
 /// A disk that forgets.
 pub(crate) struct ForgetfulGround {
     disk: Forgetful,
     saved: Option<Image>,
+    kept: Option<Image>,
     armed: Option<Strike>,
 }
 
@@ -51,6 +56,7 @@ impl ForgetfulGround {
         Self {
             disk,
             saved: None,
+            kept: None,
             armed: None,
         }
     }
@@ -110,6 +116,16 @@ impl Ground for ForgetfulGround {
     fn restore(&mut self) {
         if let Some(saved) = &self.saved {
             self.disk.replace(saved.clone());
+        }
+    }
+
+    fn keep(&mut self) {
+        self.kept = Some(self.disk.image());
+    }
+
+    fn go_back(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.disk.replace(kept);
         }
     }
 }

@@ -89,23 +89,48 @@ impl Tally {
         }
     }
 
-    /// Aims at a call of a point for which least was done, so that each has its turn with each kind.
+    /// Aims at a call of a run, of a point for which least was done, so that each has its turn with each kind.
     /// Says how often it was aimed at in vain.
     pub(super) fn aim(
         &mut self,
-        phase: Phase,
         kinds: &[Crash],
         random: &mut Random,
     ) -> Option<(Crash, Strike, usize)> {
-        let (_, cells) = self.least(phase, kinds)?;
+        let (_, cells) = self.least(Phase::Run, kinds)?;
         let (point, crash) = *random.pick(&cells);
-        let row = self.rows.entry((phase, point)).or_default();
+        let row = self.rows.entry((Phase::Run, point)).or_default();
         // What was aimed at in vain is tried earlier: not every run gets so far.
         let misses = row.misses();
         let early = row.met >> misses.min(16);
         *row.aimed.entry(crash).or_insert(0) += 1;
         let nth = 1 + random.below(early.max(1));
         Some((crash, Strike { point, nth }, misses))
+    }
+
+    /// Aims at a call of a start that meets these points, if there is one of them for which no more was
+    /// done than for any while the server serves.
+    pub(super) fn aim_at_start(
+        &mut self,
+        met: &FaultCounts,
+        kinds: &[Crash],
+        random: &mut Random,
+    ) -> Option<(Crash, Strike)> {
+        let (due, _) = self.least(Phase::Run, kinds)?;
+        let cells = met.iter().flat_map(|(point, count)| {
+            let row = self.rows.get(&(Phase::Start, *point));
+            let done = move |crash| row.map_or(0, |row| row.done(crash));
+            let all: usize = Crash::ALL.iter().map(|crash| done(*crash)).sum();
+            let cell = move |crash: &Crash| ((all, done(*crash)), *point, *count, *crash);
+            kinds.iter().map(cell)
+        });
+        let cells: Vec<_> = cells.filter(|((all, _), ..)| *all <= due).collect();
+        let least = cells.iter().map(|(done, ..)| *done).min()?;
+        let cells: Vec<_> = cells.iter().filter(|(done, ..)| *done == least).collect();
+        let (_, point, count, crash) = **random.pick(&cells);
+        let row = self.rows.entry((Phase::Start, point)).or_default();
+        *row.aimed.entry(crash).or_insert(0) += 1;
+        let nth = 1 + random.below(count);
+        Some((crash, Strike { point, nth }))
     }
 
     pub(super) fn strike(&mut self, phase: Phase, point: FaultPoint, crash: Crash) {
