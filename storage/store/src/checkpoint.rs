@@ -9,7 +9,7 @@ use std::{
 };
 
 use facteur_disk::Disk;
-use facteur_journal::Lsn;
+use facteur_journal::{JournalError, Lsn};
 use facteur_model::AccountId;
 
 use crate::{
@@ -310,7 +310,7 @@ enum Due {
 
 fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
     let mut in_vain: Option<Instant> = None;
-    let mut telling = Telling::default();
+    let (mut checkpoints, mut syncs) = (Telling::default(), Telling::default());
     let mut sweep_again = false;
     loop {
         let mut since = log.since();
@@ -327,7 +327,7 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
                 since.unsynced = None;
                 drop(since);
                 if let Err(error) = log.journal.sync() {
-                    tracing::error!(%error, "journal cannot be synced; it is tried again");
+                    syncs.sync(&error);
                     log.since().unsynced.get_or_insert_with(Instant::now);
                 }
             }
@@ -339,7 +339,7 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
                 let made = run(&shared);
                 let vain = made.is_err() || log.since().carried;
                 in_vain = vain.then(Instant::now);
-                telling.told(&shared.options.state, made);
+                checkpoints.checkpoint(&shared.options.state, made);
             }
         }
         if let Some(shared) = shared.upgrade() {
@@ -351,24 +351,39 @@ fn work(log: &Log, shared: &Weak<Shared>, interval: Duration) {
 /// Too much in memory is looked for once a second.
 const SWEEP_AFTER: Duration = Duration::from_secs(1);
 
-/// Says that no checkpoint can be made, but not at every try: the log may be on the same full disk.
+/// Says what goes on failing, but not at every try: the log may be on the same full disk.
 #[derive(Default)]
 struct Telling {
     last: Option<Instant>,
 }
 
 impl Telling {
-    fn told(&mut self, state: &Path, made: Result<(), StoreError>) {
-        let Err(error) = made else {
-            if self.last.take().is_some() {
-                tracing::info!(state = %state.display(), "checkpoints are made again");
+    fn checkpoint(&mut self, state: &Path, made: Result<(), StoreError>) {
+        match made {
+            Ok(()) => {
+                if self.last.take().is_some() {
+                    tracing::info!(state = %state.display(), "checkpoints are made again");
+                }
             }
-            return;
-        };
-        if self.last.is_none_or(|last| last.elapsed() >= TELL_AGAIN) {
-            self.last = Some(Instant::now());
-            tracing::error!(state = %state.display(), %error, "checkpoint could not be made; the journal keeps what it has, and it is tried again every second");
+            Err(error) if self.is_due() => {
+                tracing::error!(state = %state.display(), %error, "checkpoint could not be made; the journal keeps what it has, and it is tried again every second");
+            }
+            Err(_) => {}
         }
+    }
+
+    fn sync(&mut self, error: &JournalError) {
+        if self.is_due() {
+            tracing::error!(%error, "journal cannot be synced; it is tried again");
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= TELL_AGAIN);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
     }
 }
 
