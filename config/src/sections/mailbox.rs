@@ -50,7 +50,7 @@ impl SpecialUse {
 }
 
 section! {
-    /// A mailbox that every account has, by its name. With any such section only those there are
+    /// A mailbox that every account has, by its name. With any such section only those in the file
     /// exist; without, Drafts, Sent, Archive, Junk and Trash.
     Mailbox {
         /// Whether it is made by itself.
