@@ -241,9 +241,7 @@ impl Owner {
                 if let Err(error) = &written {
                     tracing::warn!(account = %self.id, %error, "rows of the index are written when the account is opened next");
                 }
-                let cores = state.folders.values().map(|folder| &folder.core);
-                let mut maildirs = cores.filter_map(|core| core.maildir());
-                if written.is_err() || maildirs.any(maildir::Folder::has_work) {
+                if written.is_err() || state.has_names_to_write() {
                     shared.log.unsettled(&self.id);
                 }
                 self.broken.store(true, Ordering::Release);
@@ -351,6 +349,13 @@ fn deleted(message: &MessageState) -> u32 {
 }
 
 impl State {
+    /// Whether names or lists of a Maildir lack something.
+    pub(crate) fn has_names_to_write(&self) -> bool {
+        let cores = self.folders.values().map(|folder| &folder.core);
+        let mut maildirs = cores.filter_map(|core| core.maildir());
+        maildirs.any(maildir::Folder::has_work)
+    }
+
     /// The folder that a session has open.
     pub(crate) fn folder_of(&self, core: &Arc<Core>) -> Result<&Folder, StoreError> {
         let name = core.name();

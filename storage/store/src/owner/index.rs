@@ -150,12 +150,13 @@ impl Owner {
     /// need not look through the files. Failing to costs only that look.
     ///
     /// # Errors
-    /// When rows cannot be written: the owner must not go.
+    /// When rows, or names in a Maildir, cannot be written: the owner must not go.
     pub(crate) fn unload(self: &Arc<Self>, shared: &Shared) -> Result<(), StoreError> {
         if let Err(error) = self.mark_clean(shared) {
             tracing::warn!(account = %self.id, %error, "account could not be closed cleanly");
+            let names = self.lock().is_ok_and(|state| state.has_names_to_write());
             let slot = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-            if slot.has_rows() && !self.is_broken() {
+            if (slot.has_rows() || names) && !self.is_broken() {
                 return Err(error);
             }
         }

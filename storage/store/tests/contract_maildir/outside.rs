@@ -145,6 +145,28 @@ fn a_checkpoint_brings_flags_into_names_and_uids_into_the_list() {
     assert_eq!(world.files("bob", "INBOX").len(), 1);
 }
 
+/// The account was let go of with them, and the flag was gone with the journal's record.
+#[test]
+fn an_account_whose_names_cannot_be_written_is_not_let_go_of_without_them() {
+    let world = World::new();
+    let (store, faults) = world.open_with_faults();
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let add = change(FlagOperation::Add, &[Flag::Seen], &[]);
+    inbox.store(&uids(&[1]), &add).unwrap();
+    drop(inbox);
+    faults.break_point("rename", std::io::ErrorKind::StorageFull);
+    store.checkpoint().unwrap();
+    // It would be let go of by this.
+    let synced = store.sync_account(&world.spec("bob"));
+    assert!(matches!(synced, Err(StoreError::NoSpace)), "{synced:?}");
+    faults.heal();
+    store.checkpoint().unwrap();
+    drop(store);
+    let store = world.open();
+    assert_eq!(flags(&world.mailbox(&store, "bob", "INBOX"), 1).0, seen());
+}
+
 #[test]
 fn flags_set_here_and_elsewhere_at_once_are_all_kept() {
     let world = World::new();
