@@ -16,12 +16,14 @@ fn a_file_that_cannot_be_removed_goes_later_and_keeps_nothing_in_the_journal() {
     world.deliver(&store, "bob", "INBOX");
     let mailbox = world.mailbox(&store, "bob", "INBOX");
     mailbox.expunge(&uids(&[1]), true).unwrap();
-    let file = world.home("bob").join("mailboxes/INBOX/dbox-Mails/u.1");
+    let file = world.files("bob", "INBOX").remove(0);
     assert!(file.exists(), "a checkpoint removes it");
     let journal = || {
         let files = fs::read_dir(world.dir.path().join("state/journal")).unwrap();
         files.count()
     };
+    // Her folders are there.
+    world.deliver(&store, "carol", "INBOX");
     faults.break_point("unlink", io::ErrorKind::PermissionDenied);
     for _ in 0..8 {
         world.deliver(&store, "carol", "INBOX");

@@ -16,6 +16,8 @@ const FORMAT: MailFormat = MailFormat::Maildir;
 mod append;
 #[path = "../contract/change.rs"]
 mod change;
+#[path = "../contract/checkpoint.rs"]
+mod checkpoint;
 #[path = "../contract/crash.rs"]
 mod crash;
 #[path = "../contract/folder.rs"]
