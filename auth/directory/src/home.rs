@@ -34,7 +34,10 @@ pub enum HomeError {
     #[error("mail format {0:?} is not supported; use sdbox or maildir")]
     Format(String),
     /// Options that say that files lie elsewhere, or otherwise.
-    #[error("mail location option {0:?} is not supported")]
+    #[error(
+        "mail location option {0:?} is not supported: leave it out, and move what lies elsewhere \
+         because of it to where it lies without"
+    )]
     Option(String),
     /// Not `/…` after substitution.
     #[error("{0:?} is not an absolute path")]
