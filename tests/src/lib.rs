@@ -41,7 +41,7 @@ pub use peer::{is_ci, require_peer, require_root};
 pub use pop3::Pop3;
 pub use quickstart::Quickstart;
 pub use random::Random;
-pub use server::Facteur;
+pub use server::{Facteur, binary};
 pub use setup::Setup;
 pub use smtp::{Reply, Smtp};
 pub use soak::{Sample, Soaked, soak};

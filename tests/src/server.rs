@@ -44,7 +44,7 @@ struct Log {
 ///
 /// # Panics
 /// When it was not built.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = std::env::var_os("FACTEUR_BINARY").map_or_else(
         || {
             let own = std::env::current_exe().expect("the test's own path");

@@ -86,7 +86,7 @@ fn text(output: &Output) -> String {
 /// README's lines, with the ports of this quickstart.
 fn expect_readme(quickstart: &Quickstart) {
     let blocks = blocks("README.md", "sh");
-    let [start, talk, test, ..] = blocks.as_slice() else {
+    let [start, talk, more, test, ..] = blocks.as_slice() else {
         panic!("README's blocks: {blocks:?}");
     };
     assert_eq!(start, "cargo run --release -- quickstart");
@@ -103,6 +103,25 @@ fn expect_readme(quickstart: &Quickstart) {
     let ran = sh(quickstart.folder(), &script);
     assert!(ran.status.success(), "{script}\n{}", text(&ran));
     assert!(text(&ran).contains("Hello, Bob."), "{}", text(&ran));
+    // Where the lines of the page would build it.
+    let built = facteur_tests::binary();
+    let script = more
+        .replace(
+            "$PWD/target/release",
+            &built.parent().unwrap().display().to_string(),
+        )
+        .replace(
+            "facteur account add",
+            "echo a-password | facteur account add",
+        );
+    assert_ne!(&script, more);
+    let ran = sh(quickstart.folder(), &script);
+    assert!(ran.status.success(), "{script}\n{}", text(&ran));
+    assert!(
+        text(&ran).contains("carol@example.test quota 1G"),
+        "{}",
+        text(&ran)
+    );
 }
 
 /// The lines that the quickstart prints, as they are.
