@@ -4,9 +4,11 @@
 //! that a record is about is looked through once; at the end the names of messages whose flags the
 //! journal has changed are made to say what the index says, and the list gets the lines it lacks.
 
+mod known;
+
 use std::{
     cell::Cell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -16,12 +18,11 @@ use facteur_compression::Method;
 use facteur_disk::Disk;
 use facteur_format::Source;
 use facteur_index::{Index, MailboxRow};
-use facteur_maildir::{
-    BaseNames, FileName, Files, Head, KeywordFile, Letters, NewMessage, Place, UidList,
-};
+use facteur_maildir::{BaseNames, FileName, KeywordFile, Letters, NewMessage, Place};
 use facteur_model::{Flags, Guid, Uid};
 
-use super::{extensions, names::write_keywords};
+use self::known::Known;
+use super::names::write_keywords;
 use crate::{
     StoreError,
     compress::Compression,
@@ -49,84 +50,6 @@ struct Redone {
     dirty: BTreeSet<Uid>,
     /// Messages whose files we have just made.
     made: BTreeSet<Uid>,
-}
-
-/// What is known of a folder's files.
-struct Known {
-    head: Option<Head>,
-    lines: BTreeMap<Uid, (Vec<u8>, Box<[u8]>)>,
-    /// Where the file with a base is, and what it is called.
-    at: HashMap<Box<[u8]>, (Place, Vec<u8>)>,
-    lacks: Lacks,
-}
-
-/// What the list lacks.
-#[derive(Debug)]
-enum Lacks {
-    /// Lines that can be appended.
-    Lines(Vec<u8>),
-    /// It must be written anew: there is none, or it is not sound.
-    Everything,
-}
-
-impl Known {
-    fn read(disk: &Disk, dir: &Path, row: Option<&MailboxRow>) -> Result<Self, StoreError> {
-        let same =
-            |list: &UidList| row.is_none_or(|row| row.uid_validity == list.head.uid_validity);
-        let list = UidList::read(disk, dir)?.filter(same);
-        let mut known = Self {
-            lacks: match list.as_ref().is_some_and(|list| list.is_sound) {
-                true => Lacks::Lines(Vec::new()),
-                false => Lacks::Everything,
-            },
-            head: None,
-            lines: BTreeMap::new(),
-            at: HashMap::new(),
-        };
-        if let Some(list) = list {
-            let lines = list.files.iter();
-            known.lines = lines
-                .map(|file| (file.uid(), (file.extensions().to_vec(), file.base().into())))
-                .collect();
-            known.head = Some(list.head);
-        }
-        for place in [Place::New, Place::Cur] {
-            let listed = disk.each_name(&place.of(dir), |whole, _| {
-                if let Some(name) = FileName::parse(whole) {
-                    known.at.insert(name.base().into(), (place, whole.to_vec()));
-                }
-            });
-            match listed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(known)
-    }
-
-    /// Where the file with this base is.
-    fn path(&self, dir: &Path, base: &[u8]) -> Option<PathBuf> {
-        let (place, name) = self.at.get(base)?;
-        Some(place.file(dir, name))
-    }
-
-    /// Where a message's file is.
-    fn path_of(&self, dir: &Path, uid: Uid) -> Option<PathBuf> {
-        self.path(dir, &self.lines.get(&uid)?.1)
-    }
-
-    fn add_line(&mut self, uid: Uid, guid: Option<&[u8]>, base: &[u8]) {
-        if matches!(self.lines.get(&uid), Some((_, known)) if **known == *base) {
-            return;
-        }
-        let extensions = extensions(guid);
-        let is_last = self.lines.keys().next_back().is_none_or(|last| *last < uid);
-        match &mut self.lacks {
-            Lacks::Lines(lines) if is_last => UidList::push_line(lines, uid, &extensions, base),
-            _ => self.lacks = Lacks::Everything,
-        }
-        self.lines.insert(uid, (extensions, base.into()));
-    }
 }
 
 impl Redone {
@@ -461,42 +384,6 @@ impl Redone {
             disk.rename_new(&place.file(dir, old), &Place::Cur.file(dir, &new))?;
             (*place, *old) = (Place::Cur, new);
         }
-        Ok(())
-    }
-}
-
-impl Known {
-    fn write_list(
-        &mut self,
-        disk: &Disk,
-        dir: &Path,
-        mailbox: &MailboxRow,
-    ) -> Result<(), StoreError> {
-        if let Lacks::Lines(lines) = &self.lacks {
-            if !lines.is_empty() {
-                UidList::append(disk, dir, lines)?;
-            }
-            self.lacks = Lacks::Lines(Vec::new());
-            return Ok(());
-        }
-        let mut files = Files::default();
-        for (uid, (extensions, base)) in &self.lines {
-            files.push(*uid, extensions, base);
-        }
-        let head = self.head.take();
-        let list = UidList {
-            head: head.unwrap_or_else(|| Head {
-                uid_validity: mailbox.uid_validity,
-                uid_next: 1,
-                guid: Some(mailbox.guid),
-                other: Vec::new(),
-            }),
-            files,
-            is_sound: true,
-        };
-        list.write(disk, dir, mailbox.guid)?;
-        self.head = Some(list.head);
-        self.lacks = Lacks::Lines(Vec::new());
         Ok(())
     }
 }
