@@ -25,6 +25,7 @@ mod folder;
 #[path = "../contract/leftover.rs"]
 mod leftover;
 mod outside;
+mod outside_folders;
 #[path = "../contract/points.rs"]
 mod points;
 #[path = "../contract/power.rs"]

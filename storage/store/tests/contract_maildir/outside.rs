@@ -10,9 +10,9 @@ use std::{
 };
 
 use facteur_model::{Flag, FlagOperation, Flags, Uid};
-use facteur_store::{Append, StoreError};
+use facteur_store::StoreError;
 
-use crate::world::{MAIL, World, batch, change, flags, listed, name, text, uids};
+use crate::world::{MAIL, World, change, flags, listed, name, text, uids};
 
 fn seen() -> Flags {
     Flags::EMPTY.with(Flag::Seen)
@@ -367,35 +367,6 @@ fn a_keyword_that_another_program_gives_a_letter_keeps_it() {
     assert_eq!(flags(&inbox, 2), (Flags::EMPTY, both));
 }
 
-/// It was acknowledged, and had no place.
-#[test]
-fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that_is_known() {
-    for create in [false, true] {
-        let world = World::new();
-        let store = world.open();
-        world.account(&store, "bob").create(&name("Made")).unwrap();
-        world.deliver(&store, "bob", "Made");
-        store.checkpoint().unwrap();
-        fs::remove_dir_all(world.mails("bob", "Made")).unwrap();
-        let append = Append {
-            create,
-            ..world.append("bob", "Made")
-        };
-        let deliver = || store.commit(batch([append.clone()]));
-        let first = deliver();
-        assert!(matches!(first, Err(StoreError::Io(_))), "{first:?}");
-        assert_eq!(world.temporary("bob"), [""; 0]);
-        match (create, deliver()) {
-            (false, second) => assert!(matches!(second, Err(StoreError::NoMailbox(_)))),
-            (true, second) => {
-                second.unwrap();
-                assert_eq!(listed(&world.mailbox(&store, "bob", "Made")), [1]);
-            }
-        }
-        world.deliver(&store, "bob", "INBOX");
-    }
-}
-
 #[test]
 fn a_delivery_to_a_folder_that_nobody_has_open_does_not_look_at_it() {
     let world = World::new();
@@ -423,102 +394,4 @@ fn status_tells_what_was_dropped() {
     drop_in(&world, "INBOX", "3000.M1.elsewhere");
     let status = account.status(&name("INBOX")).unwrap();
     assert_eq!((status.messages, status.recent, status.uid_next), (1, 1, 2));
-}
-
-#[test]
-fn a_home_with_the_other_format_is_refused() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    store.close().unwrap();
-    drop(store);
-    let store = world.open();
-    let mut spec = world.spec("bob");
-    spec.format = facteur_model::MailFormat::Sdbox;
-    let refused = store.account(&spec).unwrap_err();
-    assert!(
-        refused.to_string().contains("holds maildir mail"),
-        "{refused}"
-    );
-    spec.home = world.home("carol");
-    store.account(&spec).unwrap();
-    store.close().unwrap();
-    drop(store);
-    let refused = world.open().account(&world.spec("carol")).unwrap_err();
-    assert!(
-        refused.to_string().contains("holds sdbox mail"),
-        "{refused}"
-    );
-}
-
-#[test]
-fn names_that_no_maildir_has_are_refused() {
-    let world = World::new();
-    let store = world.open();
-    let account = world.account(&store, "bob");
-    for bad in ["a.b", "~x"] {
-        let refused = account.create(&name(bad)).unwrap_err();
-        assert!(matches!(refused, StoreError::Cannot(_)), "{refused}");
-        assert!(account.set_subscribed(&name(bad), true).is_err());
-        assert!(account.rename(&name("Spam"), &name(bad)).is_err());
-    }
-    assert!(account.has_mailbox(&name("Spam")).unwrap());
-}
-
-#[test]
-fn folders_that_another_program_makes_are_mailboxes_at_once() {
-    let world = World::new();
-    let store = world.open();
-    let account = world.account(&store, "bob");
-    let make = |mailbox: &str| {
-        for sub in ["cur", "new", "tmp"] {
-            fs::create_dir_all(world.mails("bob", mailbox).join(sub)).unwrap();
-        }
-    };
-    let listed_names = || -> Vec<String> {
-        let folders = account.folders().unwrap().into_iter();
-        folders
-            .filter(|f| f.selectable)
-            .map(|f| f.name.to_string())
-            .collect()
-    };
-    make("Listed");
-    drop_in(&world, "Listed", "1000.M1.elsewhere");
-    assert!(listed_names().contains(&"Listed".to_owned()));
-    let first = account.open(&name("Listed")).unwrap();
-    assert_eq!(listed(&first), [1]);
-    assert_eq!(listed_names().len(), 4);
-    // Without a list before.
-    make("Opened");
-    drop_in(&world, "Opened", "1001.M1.elsewhere");
-    let opened = account.open(&name("Opened")).unwrap();
-    assert_eq!(listed(&opened), [1]);
-    assert_ne!(opened.uid_validity(), first.uid_validity());
-    make("Asked");
-    assert_eq!(account.status(&name("Asked")).unwrap().messages, 0);
-    // Made here and there at once.
-    make("Made");
-    drop_in(&world, "Made", "1002.M1.elsewhere");
-    account.create(&name("Made")).unwrap();
-    make("Delivered");
-    let append = Append {
-        create: true,
-        ..world.append("bob", "Delivered")
-    };
-    store.commit(batch([append])).unwrap();
-    let delivered = account.open(&name("Delivered")).unwrap();
-    assert_eq!(listed(&delivered), [1]);
-    let seen = |account: &facteur_store::Account| -> Vec<(u32, Vec<u32>)> {
-        let names = ["Listed", "Opened", "Made", "Delivered"];
-        let mailboxes = names.map(|mailbox| account.open(&name(mailbox)).unwrap());
-        let seen = mailboxes.iter();
-        seen.map(|one| (one.uid_validity().value(), listed(one)))
-            .collect()
-    };
-    let before = seen(&account);
-    drop((first, opened, delivered, account));
-    store.close().unwrap();
-    drop(store);
-    let store = world.open();
-    assert_eq!(seen(&world.account(&store, "bob")), before);
 }
