@@ -1,5 +1,5 @@
 //! What an earlier process left in the journal when not all of it can be done again: a record that is
-//! damaged, a home that is not there, a folder that has another name now.
+//! damaged, a home that is not there.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use facteur_disk::Disk;
 use facteur_journal::{Journal, Until};
-use facteur_model::{Flag, FlagOperation, MailFormat};
+use facteur_model::{Flag, FlagOperation};
 use facteur_store::{Append, Body, Checkpoints, Options, Store};
 
 use crate::{
@@ -27,7 +27,7 @@ fn deliver(world: &World, store: &Store, who: &str, token: &str) {
 }
 
 /// What a mailbox has: UID and token.
-fn tokens(world: &World, store: &Store, who: &str, mailbox: &str) -> Vec<(u32, String)> {
+pub(crate) fn tokens(world: &World, store: &Store, who: &str, mailbox: &str) -> Vec<(u32, String)> {
     let mailbox = world.mailbox(store, who, mailbox);
     let token = |uid| {
         let text = String::from_utf8(text(&mailbox, uid)).unwrap();
@@ -39,14 +39,14 @@ fn tokens(world: &World, store: &Store, who: &str, mailbox: &str) -> Vec<(u32, S
     all.into_iter().map(|uid| (uid, token(uid))).collect()
 }
 
-fn owned(list: &[(u32, &str)]) -> Vec<(u32, String)> {
+pub(crate) fn owned(list: &[(u32, &str)]) -> Vec<(u32, String)> {
     let list = list.iter();
     list.map(|(uid, token)| (*uid, (*token).to_owned()))
         .collect()
 }
 
 /// Ends a store as a kill does: nothing it would do at its end is done.
-fn kill(store: Store, faults: &facteur_disk::Faults) {
+pub(crate) fn kill(store: Store, faults: &facteur_disk::Faults) {
     for call in ["create", "rename", "write", "unlink", "index begin"] {
         faults.break_point(call, io::ErrorKind::Other);
     }
@@ -289,7 +289,7 @@ fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use
 }
 
 /// A copy with times and links.
-fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     let done = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(done.unwrap().success());
 }
@@ -352,180 +352,4 @@ fn changes_that_a_kill_let_be_carried_on_only_in_part_are_done_in_their_order() 
         copy_dir(&left, &state);
     }
     assert!(writes > 3, "{writes}");
-}
-
-/// Both had one GUID, and the journal's changes to one were done to the other, or to none.
-#[test]
-fn a_folder_that_was_copied_with_all_that_is_in_it_is_another_mailbox() {
-    // While nobody has the account, and while somebody has.
-    for in_use in [false, true] {
-        let world = World::new();
-        let store = world.open();
-        world.account(&store, "bob").create(&name("First")).unwrap();
-        let to = |mailbox: &str, token: &str| batch([append(&world, "bob", mailbox, token)]);
-        store.commit(to("First", "old")).unwrap();
-        store.close().unwrap();
-        drop(store);
-        let folder = |mailbox: &str| {
-            let mails = world.mails("bob", mailbox);
-            match crate::FORMAT {
-                MailFormat::Sdbox => mails.parent().unwrap().to_owned(),
-                MailFormat::Maildir => mails,
-            }
-        };
-        let (store, faults) = world.open_with_faults();
-        let account = in_use.then(|| world.account(&store, "bob"));
-        copy_dir(&folder("First"), &folder("Second"));
-        store.commit(to("First", "one")).unwrap();
-        if !in_use {
-            store.commit(to("Second", "two")).unwrap();
-        }
-        drop(account);
-        kill(store, &faults);
-        // The machine had none of it in its place.
-        for mailbox in ["First", "Second"] {
-            for new in world.files("bob", mailbox).get(1..).unwrap_or_default() {
-                fs::remove_file(new).unwrap();
-            }
-        }
-        let expected: [(_, &[&str]); 2] = match in_use {
-            false => [("First", &["old", "one"]), ("Second", &["old", "two"])],
-            true => [("First", &["old", "one"]), ("Second", &["old"])],
-        };
-        for _ in 0..2 {
-            let store = world.open();
-            for (mailbox, expected) in expected {
-                let there = tokens(&world, &store, "bob", mailbox);
-                let there: Vec<&str> = there.iter().map(|(_, token)| &**token).collect();
-                assert_eq!(there, expected, "{mailbox}, in use: {in_use}");
-            }
-            store.close().unwrap();
-        }
-    }
-}
-
-#[test]
-fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_checkpoint() {
-    for restart in [false, true] {
-        let world = World::new();
-        let (store, faults) = world.open_with_faults();
-        let account = world.account(&store, "bob");
-        account.create(&name("Made")).unwrap();
-        for token in ["gone", "kept", "moved"] {
-            let append = append(&world, "bob", "Made", token);
-            store.commit(batch([append])).unwrap();
-        }
-        let made = account.open(&name("Made")).unwrap();
-        made.expunge(&uids(&[1]), true).unwrap();
-        made.move_to(&uids(&[3]), &name("INBOX")).unwrap();
-        drop(made);
-        account.rename(&name("Made"), &name("Other/Place")).unwrap();
-        // Another one takes its name, with a message of the same UID that must stay.
-        account.create(&name("Made")).unwrap();
-        let fresh = append(&world, "bob", "Made", "fresh");
-        store.commit(batch([fresh])).unwrap();
-        drop(account);
-        let files = |mailbox: &str| -> Vec<PathBuf> { world.files("bob", mailbox) };
-        assert_eq!(files("Other/Place").len(), 3, "nothing is removed before");
-        let store = if restart {
-            kill(store, &faults);
-            world.open()
-        } else {
-            store
-        };
-        store.checkpoint().unwrap();
-        assert_eq!(files("Other/Place").len(), 1);
-        assert_eq!(files("Made").len(), 1);
-        let held = |mailbox: &str| tokens(&world, &store, "bob", mailbox);
-        assert_eq!(held("Other/Place"), owned(&[(2, "kept")]));
-        assert_eq!(held("Made"), owned(&[(1, "fresh")]));
-        assert_eq!(held("INBOX"), owned(&[(1, "moved")]));
-        if crate::FORMAT == MailFormat::Sdbox {
-            let names: Vec<_> = files("Other/Place");
-            assert!(names[0].ends_with("u.2"), "{names:?}");
-        }
-    }
-}
-
-/// The journal remembered the file by a path that had become another message's.
-#[test]
-fn a_file_that_could_not_be_removed_takes_no_message_along_that_has_its_path_now() {
-    for renamed in [false, true] {
-        let world = World::new();
-        let (store, faults) = world.open_with_faults();
-        let account = world.account(&store, "bob");
-        let deliver = |token| {
-            let append = append(&world, "bob", "Made", token);
-            store.commit(batch([append])).unwrap();
-        };
-        deliver("gone");
-        let made = account.open(&name("Made")).unwrap();
-        made.expunge(&uids(&[1]), true).unwrap();
-        drop(made);
-        faults.break_point("unlink", io::ErrorKind::PermissionDenied);
-        store.checkpoint().unwrap();
-        faults.heal();
-        match renamed {
-            true => account.rename(&name("Made"), &name("Other")).unwrap(),
-            false => account.delete(&name("Made")).unwrap(),
-        }
-        account.create(&name("Made")).unwrap();
-        deliver("fresh");
-        drop(account);
-        kill(store, &faults);
-        let store = world.open();
-        assert_eq!(
-            tokens(&world, &store, "bob", "Made"),
-            owned(&[(1, "fresh")]),
-            "renamed: {renamed}"
-        );
-    }
-}
-
-/// The deletion was durable, what the index said of it was not.
-#[test]
-fn a_uidvalidity_is_not_given_again_when_the_machine_lost_what_the_index_knew_of_it() {
-    for level in [false, true] {
-        let world = World::in_memory();
-        let index = |suffix: &str| world.home("bob").join(format!("index.db{suffix}"));
-        let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
-        let store = world.open_on(disk).unwrap();
-        let account = world.account(&store, "bob");
-        // From here on numbers are ahead of the clock.
-        for number in 0..100 {
-            account.create(&name(&format!("Before {number}"))).unwrap();
-        }
-        if level {
-            account.create(&name("Again/Below")).unwrap();
-        }
-        store.checkpoint().unwrap();
-        let kept = [("", "kept"), ("-wal", "kept-wal")];
-        for (suffix, kept) in kept {
-            let _ = fs::copy(index(suffix), world.dir.path().join(kept));
-        }
-        account.create(&name("Again")).unwrap();
-        world.deliver(&store, "bob", "Again");
-        let given = account.status(&name("Again")).unwrap().uid_validity;
-        account.delete(&name("Again")).unwrap();
-        drop(account);
-        kill(store, &faults);
-        for (suffix, kept) in kept {
-            fs::remove_file(index(suffix)).ok();
-            let _ = fs::copy(world.dir.path().join(kept), index(suffix));
-        }
-
-        // Once to look through what was left, with a checkpoint; then there is no trace of it.
-        for _ in 0..2 {
-            let store = world.open();
-            let account = world.account(&store, "bob");
-            assert!(account.status(&name("Again")).is_err());
-            drop(account);
-            store.checkpoint().unwrap();
-        }
-        let store = world.open();
-        let account = world.account(&store, "bob");
-        account.create(&name("Again")).unwrap();
-        let now = account.status(&name("Again")).unwrap().uid_validity;
-        assert!(now > given, "level {level}: {now:?} after {given:?}");
-    }
 }

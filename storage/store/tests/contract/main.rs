@@ -19,6 +19,7 @@ mod crash;
 mod folder;
 mod headers;
 mod leftover;
+mod leftover_folders;
 mod maintenance;
 mod points;
 mod power;

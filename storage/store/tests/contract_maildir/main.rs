@@ -24,6 +24,8 @@ mod crash;
 mod folder;
 #[path = "../contract/leftover.rs"]
 mod leftover;
+#[path = "../contract/leftover_folders.rs"]
+mod leftover_folders;
 mod outside;
 mod outside_folders;
 #[path = "../contract/points.rs"]
