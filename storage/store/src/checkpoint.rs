@@ -66,6 +66,8 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
             late.insert(owner.id.clone(), owner);
         }
     }
+    // What of these is done from here on is not in what is synced.
+    let unsettled = log.since().unsettled.clone();
     // What was expunged makes room even if the journal must keep all that it has: on a full disk
     // nothing else does.
     let removed = shared
@@ -73,7 +75,7 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
         .and_then(|()| remove(shared, &begun.graves));
     // Last, and only for a cut: each try that comes to nothing would leave a copy in the journal.
     let done = removed.and_then(|()| {
-        let carried = carry(log, late.keys().cloned().collect())?;
+        let carried = carry(log, late.keys().cloned().collect(), unsettled)?;
         log.journal.cut(begun.at)?;
         Ok(carried)
     });
@@ -150,12 +152,18 @@ fn begin(shared: &Arc<Shared>) -> Result<Begun, StoreError> {
 }
 
 /// Puts the changes that could not be done where they belong into the journal again, behind what is
-/// cut, all of an account's in their order. Says whether there were any. `late` are accounts in use.
-fn carry(log: &Log, late: HashSet<AccountId>) -> Result<bool, StoreError> {
+/// cut, all of an account's in their order. Says whether there were any. `late` are accounts in use;
+/// `before` were unsettled before the file systems were synced.
+fn carry(
+    log: &Log,
+    mut late: HashSet<AccountId>,
+    before: HashSet<AccountId>,
+) -> Result<bool, StoreError> {
     let (unsettled, spool) = {
         let since = log.since();
         (since.unsettled.clone(), since.spool_unsettled)
     };
+    late.extend(before.into_iter().filter(|id| !unsettled.contains(id)));
     if late.is_empty() && unsettled.is_empty() && !spool {
         log.keeps(0);
         return Ok(false);

@@ -288,6 +288,46 @@ fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use
     assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
 }
 
+/// Its changes were brought there after the file systems were synced and before the journal was cut.
+#[test]
+fn changes_done_in_the_middle_of_a_checkpoint_are_not_cut_before_they_are_durable() {
+    let world = World::new();
+    let (store, faults) = world.open_with_faults();
+    deliver(&world, &store, "bob", "before");
+    deliver(&world, &store, "carol", "gone");
+    store.checkpoint().unwrap();
+    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
+    copy_dir(&home, &elsewhere);
+    deliver(&world, &store, "bob", "one");
+    kill(store, &faults);
+    fs::remove_dir_all(&home).unwrap();
+
+    let (store, faults) = world.open_with_faults();
+    let carols = world.mailbox(&store, "carol", "INBOX");
+    carols.expunge(&uids(&[1]), true).unwrap();
+    copy_dir(&elsewhere, &home);
+    let before = faults.counts().get("unlink").copied().unwrap_or_default();
+    faults.hold("unlink");
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| store.checkpoint().unwrap());
+        // All is synced: it removes what was expunged.
+        faults.await_calls("unlink", before + 1);
+        let kept = owned(&[(1, "before"), (2, "one")]);
+        assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+        faults.release("unlink");
+        made.join().unwrap();
+    });
+    drop(carols);
+    kill(store, &faults);
+    // The machine had nothing of it yet.
+    fs::remove_dir_all(&home).unwrap();
+    fs::rename(&elsewhere, &home).unwrap();
+
+    let store = world.open();
+    let kept = owned(&[(1, "before"), (2, "one")]);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX"), kept);
+}
+
 /// A copy with times and links.
 pub(crate) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     let done = Command::new("cp").arg("-a").args([from, to]).status();
