@@ -156,7 +156,7 @@ fn lines(report: &Report) -> Vec<String> {
     lines
 }
 
-const NEVER_USED: &str = "never used";
+const NEVER_USED: &str = "never used: it has no mail home";
 
 fn of_sync(synced: Synced) -> &'static str {
     match synced {
