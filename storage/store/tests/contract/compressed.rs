@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, io::Write, path::Path};
 
 use bytes::Bytes;
 use facteur_compression::Compressor;
-use facteur_model::Uid;
+use facteur_model::{MailFormat, Uid};
 use facteur_store::{Append, Mailbox, Store, StoreError};
 
 use crate::world::{World, batch, listed, name, text, uids};
@@ -33,9 +33,34 @@ fn crlf(lines: &[u8]) -> Vec<u8> {
     lines.replace('\n', "\r\n").into_bytes()
 }
 
+/// What its file says of a message's size.
+struct Sizes {
+    /// When it is not compressed.
+    plain: usize,
+    with_crlf: usize,
+}
+
 /// Writes a message's file as Dovecot does.
-fn put(mails: &Path, uid: u32, stored: &[u8], sizes: &str) {
+fn put(mails: &Path, uid: u32, stored: &[u8], sizes: Sizes) {
+    match crate::FORMAT {
+        MailFormat::Sdbox => put_sdbox(mails, uid, stored, sizes),
+        MailFormat::Maildir => put_maildir(mails, uid, stored, sizes),
+    }
+}
+
+fn put_maildir(mails: &Path, uid: u32, stored: &[u8], Sizes { plain, with_crlf }: Sizes) {
+    for dir in ["cur", "new", "tmp"] {
+        fs::create_dir_all(mails.join(dir)).unwrap();
+    }
+    let name = format!("1000.M{uid}.elsewhere,S={plain},W={with_crlf}:2,");
+    fs::write(mails.join("cur").join(name), stored).unwrap();
+}
+
+fn put_sdbox(mails: &Path, uid: u32, stored: &[u8], Sizes { plain, with_crlf }: Sizes) {
     fs::create_dir_all(mails).unwrap();
+    // Z is not said when it is the size that the file says anyway.
+    let plain = (plain != stored.len()).then(|| format!("Z{plain:x}\n"));
+    let sizes = format!("{}V{with_crlf:x}\n", plain.unwrap_or_default());
     let mut file = format!(
         "2 M1e C6b00c19e\n\x01\x02N          {:016X}\n",
         stored.len()
@@ -47,9 +72,19 @@ fn put(mails: &Path, uid: u32, stored: &[u8], sizes: &str) {
     fs::write(mails.join(format!("u.{uid}")), file).unwrap();
 }
 
-/// Z and V, as Dovecot writes them.
-fn sizes(plain: &[u8], lines: &[u8]) -> String {
-    format!("Z{:x}\nV{:x}\n", plain.len(), crlf(lines).len())
+fn sizes(plain: &[u8], lines: &[u8]) -> Sizes {
+    Sizes {
+        plain: plain.len(),
+        with_crlf: crlf(lines).len(),
+    }
+}
+
+/// Of a message that has CRLF in its file.
+fn as_is(plain: &[u8]) -> Sizes {
+    Sizes {
+        plain: plain.len(),
+        with_crlf: plain.len(),
+    }
 }
 
 struct Opened {
@@ -61,7 +96,7 @@ struct Opened {
 /// A store that finds what `put` into INBOX.
 fn opened(put: impl Fn(&Path)) -> Opened {
     let world = World::new();
-    put(&world.home("bob").join("mailboxes/INBOX/dbox-Mails"));
+    put(&world.mails("bob", "INBOX"));
     let store = world.open();
     let inbox = world.mailbox(&store, "bob", "INBOX");
     Opened {
@@ -99,8 +134,8 @@ fn compressed_messages_are_read_with_crlf_whole_and_in_parts() {
         let lines = message(size);
         let with_crlf = crlf(&lines);
         let opened = opened(|mails| {
-            put(mails, 1, &zstd(&lines), &sizes(&lines, &lines));
-            put(mails, 2, &zstd(&with_crlf), &sizes(&with_crlf, &lines));
+            put(mails, 1, &zstd(&lines), sizes(&lines, &lines));
+            put(mails, 2, &zstd(&with_crlf), sizes(&with_crlf, &lines));
         });
         assert_eq!(listed(&opened.inbox), [1, 2]);
         for uid in [1, 2] {
@@ -121,9 +156,8 @@ fn compressed_messages_are_read_with_crlf_whole_and_in_parts() {
 #[test]
 fn a_copy_of_a_compressed_message_stays_compressed() {
     let lines = message(5_000);
-    let opened = opened(|mails| put(mails, 1, &zstd(&lines), &sizes(&lines, &lines)));
+    let opened = opened(|mails| put(mails, 1, &zstd(&lines), sizes(&lines, &lines)));
     opened.inbox.copy(&uids(&[1]), &name("Spam")).unwrap();
-    let home = opened.world.home("bob").join("mailboxes");
     let spam = opened
         .world
         .account(&opened._store, "bob")
@@ -131,14 +165,14 @@ fn a_copy_of_a_compressed_message_stays_compressed() {
         .unwrap();
     assert_eq!(text(&spam, 1), crlf(&lines));
     assert_eq!(
-        fs::read(home.join("Spam/dbox-Mails/u.1")).unwrap(),
-        fs::read(home.join("INBOX/dbox-Mails/u.1")).unwrap()
+        fs::read(opened.world.file("bob", "Spam", 1)).unwrap(),
+        fs::read(opened.world.file("bob", "INBOX", 1)).unwrap()
     );
 }
 
 #[test]
 fn a_compressed_message_whose_sizes_happen_to_be_equal_is_read() {
-    // Dovecot then writes no Z. Find a message whose compressed size is its own.
+    // Dovecot's sdbox then has no Z. Find a message whose compressed size is its own.
     let (plain, compressed) = (0..)
         .find_map(|at| {
             let mut state = 7_u32;
@@ -152,15 +186,14 @@ fn a_compressed_message_whose_sizes_happen_to_be_equal_is_read() {
             (compressed.len() == plain.len()).then_some((plain, compressed))
         })
         .unwrap();
-    let size = format!("V{:x}\n", plain.len());
-    let opened = opened(|mails| put(mails, 1, &compressed, &size));
+    let opened = opened(|mails| put(mails, 1, &compressed, as_is(&plain)));
     assert_eq!(text(&opened.inbox, 1), plain);
 }
 
 #[test]
 fn a_plain_message_that_looks_compressed_is_left_as_it_is() {
     let looks = b"\x1f\x8b\x08 is no header field\r\n\r\nbody\r\n";
-    let opened = opened(|mails| put(mails, 1, looks, &format!("V{:x}\n", looks.len())));
+    let opened = opened(|mails| put(mails, 1, looks, as_is(looks)));
     assert_eq!(text(&opened.inbox, 1), looks);
 }
 
@@ -174,17 +207,17 @@ fn damaged_compressed_messages_fail_alone() {
     let mut cut = zstd(&small);
     cut.truncate(cut.len() - 30);
     let opened = opened(|mails| {
-        put(mails, 1, &flipped, &sizes(&lines, &lines));
-        put(mails, 2, &cut, &sizes(&small, &small));
-        put(mails, 3, b"no known magic", &sizes(&small, &small));
+        put(mails, 1, &flipped, sizes(&lines, &lines));
+        put(mails, 2, &cut, sizes(&small, &small));
+        put(mails, 3, b"no known magic", sizes(&small, &small));
         // It decompresses to more than it says.
         put(
             mails,
             4,
             &zstd(&small),
-            &sizes(&small[..1_000], &small[..1_000]),
+            sizes(&small[..1_000], &small[..1_000]),
         );
-        put(mails, 5, &zstd(&small), &sizes(&small, &small));
+        put(mails, 5, &zstd(&small), sizes(&small, &small));
     });
     assert_eq!(listed(&opened.inbox), [1, 2, 3, 4, 5]);
     // Its header can still be read.
@@ -195,6 +228,11 @@ fn damaged_compressed_messages_fail_alone() {
     assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
     assert!(opened.part(1, 600_000, 10).is_err());
     for uid in [2, 3, 4] {
+        if uid == 3 && crate::FORMAT == MailFormat::Maildir {
+            // There nothing but its first bytes says that a message is compressed.
+            assert_eq!(text(&opened.inbox, uid), b"no known magic");
+            continue;
+        }
         match opened.inbox.read(Uid::new(uid).unwrap()) {
             Err(StoreError::Io(error)) => assert_eq!(error.kind(), ErrorKind::InvalidData, "{uid}"),
             other => panic!("{uid}: {other:?}"),
@@ -229,11 +267,19 @@ fn new_messages_are_compressed_where_that_makes_them_smaller() {
     }
     store.compress_with(None);
     deliver(&world, &store, &small);
-    let mails = world.home("bob").join("mailboxes/INBOX/dbox-Mails");
-    let stored = |uid: u32| fs::read(mails.join(format!("u.{uid}"))).unwrap();
+    let stored = |uid| fs::read(world.file("bob", "INBOX", uid)).unwrap();
+    // Sdbox's own header stands before the message.
+    let begin = match crate::FORMAT {
+        MailFormat::Sdbox => 46,
+        MailFormat::Maildir => 0,
+    };
     let zstd = [0x28, 0xb5, 0x2f, 0xfd];
     for (uid, is_compressed) in [(1, true), (2, true), (3, false), (4, false)] {
-        assert_eq!(stored(uid)[46..].starts_with(&zstd), is_compressed, "{uid}");
+        assert_eq!(
+            stored(uid)[begin..].starts_with(&zstd),
+            is_compressed,
+            "{uid}"
+        );
     }
     assert!(stored(1).len() < small.len() * 2 / 3);
     assert!(stored(2).len() < large.len() * 2 / 3);

@@ -129,6 +129,15 @@ impl World {
         files
     }
 
+    /// The file of one message. A Maildir does not name it by its UID: there the mailbox has had the
+    /// first UIDs, in the order of their names, and none before this one is gone.
+    pub(crate) fn file(&self, who: &str, mailbox: &str, uid: u32) -> PathBuf {
+        match crate::FORMAT {
+            MailFormat::Sdbox => self.mails(who, mailbox).join(format!("u.{uid}")),
+            MailFormat::Maildir => self.files(who, mailbox).swap_remove(uid as usize - 1),
+        }
+    }
+
     /// Names of files under construction in INBOX.
     pub(crate) fn temporary(&self, who: &str) -> Vec<String> {
         let mails = self.mails(who, "INBOX");

@@ -18,10 +18,14 @@ mod append;
 mod change;
 #[path = "../contract/checkpoint.rs"]
 mod checkpoint;
+#[path = "../contract/compressed.rs"]
+mod compressed;
 #[path = "../contract/crash.rs"]
 mod crash;
 #[path = "../contract/folder.rs"]
 mod folder;
+#[path = "../contract/headers.rs"]
+mod headers;
 #[path = "../contract/leftover.rs"]
 mod leftover;
 #[path = "../contract/leftover_folders.rs"]
