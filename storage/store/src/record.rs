@@ -332,6 +332,10 @@ pub(crate) fn uid_set(ranges: &[(u32, u32)]) -> UidSet {
     uids
 }
 
+/// How records are written. Another number comes with every change of what they are made of: who
+/// upgrades after a crash is told, and nothing is taken for what it is not.
+const VERSION: u8 = 1;
+
 impl Record {
     /// Notes that it is carried on from a journal that begins at `first`.
     pub(crate) fn carry_from(&mut self, first: Lsn) {
@@ -348,6 +352,7 @@ impl Record {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::with_capacity(1024);
         bytes.extend_from_slice(&[0; 4]);
+        bytes.push(VERSION);
         let mut bytes = postcard::to_extend(self, bytes).map_err(unfit)?;
         let length = u32::try_from(bytes.len() - 4).map_err(unfit)?;
         if let Some(head) = bytes.first_chunk_mut() {
@@ -363,6 +368,11 @@ impl Record {
             .ok()
             .and_then(|length| rest.split_at_checked(length))
             .ok_or_else(cut)?;
+        let head = match head.split_first() {
+            Some((&VERSION, head)) => head,
+            Some((version, _)) => return Err(of_other(*version)),
+            None => return Err(cut()),
+        };
         let (record, more): (Self, _) = postcard::take_from_bytes(head).map_err(unfit)?;
         if !more.is_empty() {
             return Err(cut());
@@ -385,6 +395,13 @@ pub(crate) fn body_of<'b>(bodies: &[&'b [u8]], number: u32) -> Result<&'b [u8], 
 
 fn unfit(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Io(std::io::Error::other(error))
+}
+
+fn of_other(version: u8) -> StoreError {
+    StoreError::Io(std::io::Error::new(
+        std::io::ErrorKind::InvalidData,
+        format!("record of version {version}, which this program does not know"),
+    ))
 }
 
 fn cut() -> StoreError {

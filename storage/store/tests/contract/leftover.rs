@@ -169,6 +169,12 @@ fn a_file_whose_bytes_are_lost_without_another_boot_is_written_anew() {
 /// messages in them lost.
 #[test]
 fn a_journal_of_another_version_is_refused_and_left_as_it_is() {
+    // One that says its version, and one that makes no sense.
+    refuses(b"\x01\0\0\0\x02");
+    refuses(b"\x03\0\0\0\xff\xff\xff");
+}
+
+fn refuses(record: &[u8]) {
     let world = World::new();
     let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
     let store = world.open_on(disk).unwrap();
@@ -177,13 +183,12 @@ fn a_journal_of_another_version_is_refused_and_left_as_it_is() {
     let dir = world.dir.path().join("state/journal");
     let (journal, _) =
         Journal::open(Disk::real(), facteur_journal::Options::new(dir.clone())).unwrap();
-    let ticket = journal.append(&[b"\x03\0\0\0\xff\xff\xff"]).unwrap();
+    let ticket = journal.append(&[record]).unwrap();
     journal.wait(ticket, Until::Durable).unwrap();
     drop(journal);
-    let [file] = &world.files("bob", "INBOX")[..] else {
-        panic!("one message");
-    };
-    fs::remove_file(file).unwrap();
+    let files = world.files("bob", "INBOX");
+    assert_eq!(files.len(), 1);
+    fs::remove_file(&files[0]).unwrap();
 
     for _ in 0..2 {
         let refused = world.open_on(Disk::real()).unwrap_err().to_string();
