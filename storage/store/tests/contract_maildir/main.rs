@@ -38,6 +38,8 @@ mod points;
 mod power;
 #[path = "../contract/quota.rs"]
 mod quota;
+#[path = "../contract/race.rs"]
+mod race;
 #[path = "../contract/rebuild.rs"]
 mod rebuild;
 #[path = "../contract/redelivery.rs"]
