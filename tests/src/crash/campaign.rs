@@ -287,9 +287,6 @@ impl Campaign {
     fn crash_starts(&mut self) -> bool {
         let mut power_lost = false;
         for _ in 0..STARTS {
-            if !self.tally.start_is_due(&self.kinds) {
-                break;
-            }
             self.ground.keep();
             self.ground.rehearse(0);
             self.facteur.restart();

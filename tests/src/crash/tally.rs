@@ -65,9 +65,9 @@ impl Tally {
         rows.map(|((_, point), row)| (*point, row.met))
     }
 
-    /// The points and the kinds of crash for which least was done, and how much that was.
-    fn least(&self, phase: Phase, kinds: &[Crash]) -> Option<(usize, Vec<(FaultPoint, Crash)>)> {
-        let rows = self.rows.iter().filter(|((of, _), _)| *of == phase);
+    /// The points of a run and the kinds of crash for which least was done, and how much that was.
+    fn least(&self, kinds: &[Crash]) -> Option<(usize, Vec<(FaultPoint, Crash)>)> {
+        let rows = self.rows.iter().filter(|((of, _), _)| *of == Phase::Run);
         let cells = rows.flat_map(|((_, point), row)| {
             let all: usize = Crash::ALL.iter().map(|crash| row.done(*crash)).sum();
             kinds
@@ -80,15 +80,6 @@ impl Tally {
         Some((least.0, cells.map(|(_, cell)| cell).collect()))
     }
 
-    /// Whether less was done for starts than for runs.
-    pub(super) fn start_is_due(&self, kinds: &[Crash]) -> bool {
-        let least = |phase| self.least(phase, kinds).map(|(count, _)| count);
-        match (least(Phase::Start), least(Phase::Run)) {
-            (Some(start), Some(run)) => start <= run,
-            _ => false,
-        }
-    }
-
     /// Aims at a call of a run, of a point for which least was done, so that each has its turn with each kind.
     /// Says how often it was aimed at in vain.
     pub(super) fn aim(
@@ -96,7 +87,7 @@ impl Tally {
         kinds: &[Crash],
         random: &mut Random,
     ) -> Option<(Crash, Strike, usize)> {
-        let (_, cells) = self.least(Phase::Run, kinds)?;
+        let (_, cells) = self.least(kinds)?;
         let (point, crash) = *random.pick(&cells);
         let row = self.rows.entry((Phase::Run, point)).or_default();
         // What was aimed at in vain is tried earlier: not every run gets so far.
@@ -115,7 +106,7 @@ impl Tally {
         kinds: &[Crash],
         random: &mut Random,
     ) -> Option<(Crash, Strike)> {
-        let (due, _) = self.least(Phase::Run, kinds)?;
+        let (due, _) = self.least(kinds)?;
         let cells = met.iter().flat_map(|(point, count)| {
             let row = self.rows.get(&(Phase::Start, *point));
             let done = move |crash| row.map_or(0, |row| row.done(crash));
