@@ -16,6 +16,7 @@ mod change;
 mod checkpoint;
 mod compressed;
 mod crash;
+mod damage;
 mod folder;
 mod headers;
 mod leftover;

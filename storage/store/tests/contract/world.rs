@@ -101,13 +101,22 @@ impl World {
         }
     }
 
-    /// A mailbox's folder below which its messages lie.
-    pub(crate) fn mails(&self, who: &str, mailbox: &str) -> PathBuf {
+    /// A mailbox's folder.
+    pub(crate) fn folder(&self, who: &str, mailbox: &str) -> PathBuf {
         let home = self.home(who);
         match (crate::FORMAT, mailbox) {
-            (MailFormat::Sdbox, _) => home.join("mailboxes").join(mailbox).join("dbox-Mails"),
+            (MailFormat::Sdbox, _) => home.join("mailboxes").join(mailbox),
             (MailFormat::Maildir, "INBOX") => home,
             (MailFormat::Maildir, _) => home.join(format!(".{}", mailbox.replace('/', "."))),
+        }
+    }
+
+    /// The folder of a mailbox below which its messages lie.
+    pub(crate) fn mails(&self, who: &str, mailbox: &str) -> PathBuf {
+        let folder = self.folder(who, mailbox);
+        match crate::FORMAT {
+            MailFormat::Sdbox => folder.join("dbox-Mails"),
+            MailFormat::Maildir => folder,
         }
     }
 
