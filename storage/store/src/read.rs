@@ -178,19 +178,23 @@ impl<I: Iterator<Item = Uid>> Iterator for Readers<'_, I> {
 /// What the wire needs of a message in its file; of one whose compressed octets are damaged, what
 /// the octets before tell.
 pub(crate) fn scan_stored(file: &MessageFile, metadata: &Metadata) -> Result<Scanned, StoreError> {
-    scan(Form::by(file, metadata), Stored::of(file))
+    scan(Form::by(file, metadata), Stored::of(file)).map(|(scanned, _)| scanned)
 }
 
-/// The same of a file of a Maildir, whose name says this plain size.
+/// The same of a file of a Maildir, whose name says this plain size; and why no more of it can be
+/// read, if it is damaged.
 pub(crate) fn scan_maildir(
     file: &facteur_maildir::MessageFile,
     plain_size: Option<u64>,
-) -> Result<Scanned, StoreError> {
+) -> Result<(Scanned, Option<io::Error>), StoreError> {
     let stored = Stored::new(&file.file, 0, file.stored_size);
     scan(Form::in_maildir(file, plain_size), stored)
 }
 
-fn scan(form: io::Result<Form>, mut stored: Stored<&DiskFile>) -> Result<Scanned, StoreError> {
+fn scan(
+    form: io::Result<Form>,
+    mut stored: Stored<&DiskFile>,
+) -> Result<(Scanned, Option<io::Error>), StoreError> {
     let mut scanner = Scanner::new(Limits::default());
     let scanned = form.map_err(StoreError::from).and_then(|form| match form {
         Form::Plain => push_all(&mut scanner, &mut stored),
@@ -198,13 +202,14 @@ fn scan(form: io::Result<Form>, mut stored: Stored<&DiskFile>) -> Result<Scanned
             push_all(&mut scanner, &mut Decompressor::new(method, stored, plain)?)
         }
     });
-    match scanned {
+    let damage = match scanned {
         Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
             tracing::error!(%error, "message is damaged");
+            Some(error)
         }
-        scanned => scanned?,
-    }
-    Ok(scanner.finish())
+        scanned => scanned.map(|()| None)?,
+    };
+    Ok((scanner.finish(), damage))
 }
 
 /// Scans what `reader` gives.

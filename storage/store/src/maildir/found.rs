@@ -16,6 +16,8 @@ use crate::{StoreError, read};
 pub(crate) struct Found {
     pub(crate) scanned: Scanned,
     pub(crate) internal_date: InternalDate,
+    /// Why no more of it can be read, if it is damaged.
+    pub(crate) damage: Option<io::Error>,
 }
 
 /// The files of the messages that a folder's list names, in UID order.
@@ -98,9 +100,11 @@ pub(crate) fn find(disk: &Disk, path: &Path) -> Result<Option<Found>, StoreError
     };
     let name = path.file_name().map(std::os::unix::ffi::OsStrExt::as_bytes);
     let plain = name.and_then(FileName::parse).and_then(|name| name.size());
+    let (scanned, damage) = read::scan_maildir(&file, plain)?;
     Ok(Some(Found {
         internal_date: file.modified()?,
-        scanned: read::scan_maildir(&file, plain)?,
+        scanned,
+        damage,
     }))
 }
 

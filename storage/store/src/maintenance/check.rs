@@ -352,7 +352,10 @@ fn read(shared: &Arc<Shared>, layout: &Layout, path: &Path) -> Result<(u64, bool
     }
     if let Layout::Maildir(_) = layout {
         let found = maildir::find(&shared.disk, path)?.ok_or(StoreError::Gone)?;
-        return Ok((found.scanned.size, true));
+        return match found.damage {
+            Some(damage) => Err(damage.into()),
+            None => Ok((found.scanned.size, true)),
+        };
     }
     let file = MessageFile::open(&shared.disk, path)?;
     let metadata = file.metadata()?;

@@ -22,6 +22,8 @@ mod checkpoint;
 mod compressed;
 #[path = "../contract/crash.rs"]
 mod crash;
+#[path = "../contract/damage.rs"]
+mod damage;
 #[path = "../contract/folder.rs"]
 mod folder;
 #[path = "../contract/headers.rs"]
@@ -30,6 +32,8 @@ mod headers;
 mod leftover;
 #[path = "../contract/leftover_folders.rs"]
 mod leftover_folders;
+#[path = "../contract/maintenance.rs"]
+mod maintenance;
 mod outside;
 mod outside_folders;
 #[path = "../contract/points.rs"]
