@@ -171,7 +171,7 @@ fn forget_expunged(
 
 /// Takes sets of keywords from messages that say a number of which the index does not know the set: the
 /// journal gave them the number again after the index was lost, and the next new set would get it.
-fn forget_unknown_keywords(index: &mut Index, mailbox: u32) -> Result<(), StoreError> {
+pub(crate) fn forget_unknown_keywords(index: &mut Index, mailbox: u32) -> Result<(), StoreError> {
     let known: HashSet<u32> = index
         .keyword_sets(mailbox)?
         .into_iter()

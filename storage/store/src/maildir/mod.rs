@@ -43,7 +43,7 @@ pub(crate) use redo::Redo;
 use taken::reconcile;
 pub(crate) use watch::{Watch, Watched};
 
-use crate::{MessageState, StoreError, shared::Shared};
+use crate::{MessageState, StoreError, load::forget_unknown_keywords, shared::Shared};
 
 /// What is kept of a folder.
 #[derive(Debug, Default)]
@@ -295,6 +295,9 @@ pub(crate) fn open(
     }
     // Another server has given UIDs meanwhile.
     let given = Head::read(disk, &dir)?.is_some_and(|head| head.uid_next > folder.row.uid_next);
+    if look {
+        forget_unknown_keywords(index, folder.row.id)?;
+    }
     if look || given {
         reconcile(disk, (layout, &shared.names), index, folder, (going, look))?;
     }

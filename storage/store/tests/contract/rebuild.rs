@@ -5,7 +5,7 @@ use std::fs;
 use facteur_disk::Disk;
 use facteur_index::Index;
 use facteur_model::{AccountId, AccountSpec, Flag, FlagOperation, MailFormat, ModSeq, UidSet};
-use facteur_store::StoreError;
+use facteur_store::{Mailbox, StoreError};
 
 use crate::world::{World, change, listed, name, text, uids};
 
@@ -190,4 +190,65 @@ fn two_accounts_do_not_share_a_home() {
         ..world.spec("bob")
     };
     assert!(store.account(&other).is_err());
+}
+
+#[test]
+fn keywords_of_a_lost_index_are_not_taken_for_others() {
+    let world = World::new();
+    let store = world.open();
+    world.deliver(&store, "bob", "INBOX");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let set = |inbox: &Mailbox, uid: u32, keyword: &str| {
+        let change = change(FlagOperation::Replace, &[], &[keyword]);
+        inbox.store(&uids(&[uid]), &change).unwrap();
+    };
+    let keywords = |inbox: &Mailbox, sequence: u32| {
+        let snapshot = inbox.snapshot();
+        let set = snapshot.by_sequence(sequence).unwrap().keywords;
+        let keywords = snapshot.keywords(set).iter();
+        keywords.map(|k| k.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    for keyword in ["one", "two", "three"] {
+        set(&inbox, 1, keyword);
+    }
+    store.checkpoint().unwrap();
+    // What the number stands for is in the index alone, the message in the journal.
+    world.deliver(&store, "bob", "INBOX");
+    set(&inbox, 2, "three");
+    assert_eq!(keywords(&inbox, 2), ["three"]);
+    drop((inbox, store));
+    remove_index(&world, "bob");
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    for keyword in ["other", "another", "fourth", "fifth"] {
+        set(&inbox, 1, keyword);
+        assert_eq!(keywords(&inbox, 1), [keyword]);
+        assert!(keywords(&inbox, 2).is_empty(), "{:?}", keywords(&inbox, 2));
+    }
+    drop((inbox, store));
+    let inbox = world.mailbox(&world.open(), "bob", "INBOX");
+    assert_eq!(
+        (keywords(&inbox, 2).len(), keywords(&inbox, 1)),
+        (0, vec!["fifth".to_owned()])
+    );
+}
+
+/// Each start took such an INBOX for missing and gave it a new UIDVALIDITY.
+#[test]
+fn messages_behind_a_link_keep_their_uidvalidity() {
+    let world = World::new();
+    fill(&world);
+    let mails = world.mails("bob", "INBOX");
+    let away = world.dir.path().join("away");
+    let status = || {
+        let store = world.open();
+        let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
+        store.close().unwrap();
+        status.uid_validity
+    };
+    let before = status();
+    fs::rename(&mails, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &mails).unwrap();
+    assert_eq!(status(), before);
+    expect_all(&world);
 }

@@ -1,12 +1,13 @@
-//! Files of sdbox that are not as this server left them.
+//! Files of sdbox that are not as this server left them. What is found in a Maildir is what counts
+//! there: `contract_maildir` has tests of that.
 
 use std::fs;
 
-use facteur_model::{FlagOperation, Uid};
+use facteur_model::Uid;
 
 use crate::{
     rebuild::{expect_all, fill, remove_index},
-    world::{World, bytes_of, change, listed, name, text},
+    world::{World, bytes_of, listed, name, text},
 };
 
 /// They were deleted: whoever lost a disk for one start lost its mail when it came back.
@@ -38,26 +39,6 @@ fn files_that_come_back_after_a_start_without_them_have_their_uids() {
     assert_eq!(same, texts);
     assert_eq!(after, before);
     assert_eq!(start().0, after);
-}
-
-/// Each start took such an INBOX for missing and gave it a new UIDVALIDITY.
-#[test]
-fn messages_behind_a_link_keep_their_uidvalidity() {
-    let world = World::new();
-    fill(&world);
-    let mails = world.mails("bob", "INBOX");
-    let away = world.dir.path().join("away");
-    let status = || {
-        let store = world.open();
-        let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();
-        store.close().unwrap();
-        status.uid_validity
-    };
-    let before = status();
-    fs::rename(&mails, &away).unwrap();
-    std::os::unix::fs::symlink(&away, &mails).unwrap();
-    assert_eq!(status(), before);
-    expect_all(&world);
 }
 
 /// One folder named like a message kept the whole account from being opened.
@@ -177,45 +158,4 @@ fn files_under_construction_go_after_an_unclean_end() {
     for path in left {
         assert!(!home.join(path).exists(), "{path}");
     }
-}
-
-#[test]
-fn keywords_of_a_lost_index_are_not_taken_for_others() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    let inbox = world.mailbox(&store, "bob", "INBOX");
-    let set = |inbox: &facteur_store::Mailbox, uid: u32, keyword: &str| {
-        let change = change(FlagOperation::Replace, &[], &[keyword]);
-        inbox.store(&crate::world::uids(&[uid]), &change).unwrap();
-    };
-    let keywords = |inbox: &facteur_store::Mailbox, sequence: u32| {
-        let snapshot = inbox.snapshot();
-        let set = snapshot.by_sequence(sequence).unwrap().keywords;
-        let keywords = snapshot.keywords(set).iter();
-        keywords.map(|k| k.as_str().to_owned()).collect::<Vec<_>>()
-    };
-    for keyword in ["one", "two", "three"] {
-        set(&inbox, 1, keyword);
-    }
-    store.checkpoint().unwrap();
-    // What the number stands for is in the index alone, the message in the journal.
-    world.deliver(&store, "bob", "INBOX");
-    set(&inbox, 2, "three");
-    assert_eq!(keywords(&inbox, 2), ["three"]);
-    drop((inbox, store));
-    remove_index(&world, "bob");
-    let store = world.open();
-    let inbox = world.mailbox(&store, "bob", "INBOX");
-    for keyword in ["other", "another", "fourth", "fifth"] {
-        set(&inbox, 1, keyword);
-        assert_eq!(keywords(&inbox, 1), [keyword]);
-        assert!(keywords(&inbox, 2).is_empty(), "{:?}", keywords(&inbox, 2));
-    }
-    drop((inbox, store));
-    let inbox = world.mailbox(&world.open(), "bob", "INBOX");
-    assert_eq!(
-        (keywords(&inbox, 2).len(), keywords(&inbox, 1)),
-        (0, vec!["fifth".to_owned()])
-    );
 }

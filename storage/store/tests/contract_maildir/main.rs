@@ -32,6 +32,7 @@ mod headers;
 mod leftover;
 #[path = "../contract/leftover_folders.rs"]
 mod leftover_folders;
+mod lost;
 #[path = "../contract/maintenance.rs"]
 mod maintenance;
 mod outside;

@@ -6,7 +6,6 @@ use facteur_store::{Append, StoreError};
 
 use crate::{
     outside::drop_in,
-    rebuild::{expect_all, fill},
     world::{World, batch, listed, name},
 };
 
@@ -135,24 +134,4 @@ fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that
         }
         world.deliver(&store, "bob", "INBOX");
     }
-}
-
-#[test]
-fn a_lost_uidvalidity_file_is_made_up_for_by_the_list_of_uids() {
-    let world = World::new();
-    fill(&world);
-    let inbox = world.folder("bob", "INBOX");
-    let before = world.status_at_start("bob", "INBOX");
-    fs::remove_file(inbox.join("uidvalidity")).unwrap();
-    let after = world.status_at_start("bob", "INBOX");
-    assert_eq!(after.uid_validity, before.uid_validity);
-    assert!(after.highest_modseq >= before.highest_modseq);
-    // The next UID and MODSEQ that are given are written there again.
-    expect_all(&world);
-    // With both nobody knows the UIDs any more.
-    fs::remove_file(inbox.join("uidvalidity")).unwrap();
-    fs::remove_file(inbox.join("dovecot-uidlist")).unwrap();
-    let after = world.status_at_start("bob", "INBOX");
-    assert!(after.uid_validity > before.uid_validity);
-    assert_eq!(after.messages, 3);
 }
