@@ -252,13 +252,14 @@ pub(crate) fn usage_of(messages: &[MessageState]) -> Usage {
     }
 }
 
-/// Whether the file system does not link: it is another one, or has none or too many of them.
+/// Whether the file system does not link: it is another one, or has none or too many of them; or one
+/// whose kernel has lost count of a file's names (FUSE), and says that it is not there.
 pub(crate) fn cannot_link(error: &io::Error) -> bool {
-    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    use io::ErrorKind::{CrossesDevices, NotFound, PermissionDenied, TooManyLinks, Unsupported};
     // Of whom the folders are not, rename and write are denied too.
     matches!(
         error.kind(),
-        CrossesDevices | TooManyLinks | Unsupported | PermissionDenied
+        CrossesDevices | NotFound | TooManyLinks | Unsupported | PermissionDenied
     )
 }
 
@@ -267,10 +268,12 @@ pub(crate) fn cannot_link(error: &io::Error) -> bool {
 pub(crate) fn link(disk: &Disk, old: &Path, new: &Path) -> Result<(), StoreError> {
     match disk.link(old, new) {
         Err(error) if cannot_link(&error) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Gone),
         result => return Ok(result?),
     }
-    let source = disk.open(old)?;
+    let source = match disk.open(old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Gone),
+        opened => opened?,
+    };
     let mut copy = disk.create_new(new)?;
     let copied = copy
         .copy_range(&source, 0, source.size()?)

@@ -1,5 +1,7 @@
 //! Flags, expunge, copy, move.
 
+use std::io;
+
 use facteur_model::{Flag, FlagOperation, Flags, ModSeq, QuotaLimits, Uid};
 use facteur_store::{FlagChange, StoreError};
 
@@ -227,6 +229,26 @@ fn copy_keeps_flags_and_date_and_bytes() {
     })
     .unwrap();
     assert_eq!(summaries, 2);
+}
+
+/// Other file systems have none, and one whose kernel has lost count of a file's names says that it is
+/// not there.
+#[test]
+fn copy_without_links_copies_the_bytes() {
+    for kind in [io::ErrorKind::Unsupported, io::ErrorKind::NotFound] {
+        let world = World::new();
+        let (store, faults) = world.open_with_faults();
+        world.deliver(&store, "bob", "INBOX");
+        let inbox = world.mailbox(&store, "bob", "INBOX");
+        faults.break_point("link", kind);
+        inbox.copy(&uids(&[1]), &name("Spam")).unwrap();
+        let spam = world.mailbox(&store, "bob", "Spam");
+        assert_eq!(text(&spam, 1), text(&inbox, 1), "{kind:?}");
+        assert_eq!(
+            spam.snapshot().by_sequence(1).unwrap().internal_date.unix(),
+            1_600_000_000
+        );
+    }
 }
 
 #[test]
