@@ -14,14 +14,13 @@
 //! The table at the end says how often each point was struck; one that never was is a failure (with
 //! `--strace`, which cannot choose the file: a call that never was), as is every broken promise; after
 //! one it starts afresh and goes on, unless told to `--stop`. `--all` makes 30 crashes for each point.
-//! The choice of points follows from the seed, not how threads interleave. `FACTEUR_CRASH_TRANSCRIPT` names a file for what clients
-//! said and heard before the last broken promise.
+//! The choice of points follows from the seed, not how threads interleave. `FACTEUR_CRASH_TRANSCRIPT`
+//! names a file for what clients said and heard before the last broken promise.
 //!
 //! `--each-sync` proves that the check sees anything: of each kind of sync that the server does, it
 //! leaves out all, on a disk that then forgets, until a promise is broken; when none is in `--crashes`
 //! (40), that sync is not needed or not checked, and it fails (but for those that it names, with the
-//! reason). Before that, as many crashes with all
-//! syncs must break none.
+//! reason). Before that, as many crashes with all syncs must break none.
 #![expect(clippy::expect_used, reason = "what cannot go on says so and ends")]
 
 use std::{
