@@ -36,8 +36,8 @@ impl Room {
         }
     }
 
-    /// Refuses a message for now where less than `needed` octets are free: other messages, and what
-    /// is done with those that are there, need some too.
+    /// Refuses a message, to be tried again later, where less than `needed` octets are free: other
+    /// messages, and what is done with those that are there, need some too.
     ///
     /// # Errors
     /// What to reply (RFC 5321 §4.2.3, RFC 3463 §3.4).
@@ -55,7 +55,7 @@ impl Room {
             tracing::error!(
                 free,
                 queue_minfree = needed,
-                "mail is refused for now: its file system has less room than queue_minfree"
+                "mail is refused until there is room: its file system has less than queue_minfree"
             );
         }
         Err(full())

@@ -1,6 +1,7 @@
 //! Everything between the kernel and a session: listeners, TLS, PROXY protocol, limits, drain and
 //! reload, and the bridge from async sessions to the synchronous store.
 
+mod accept;
 mod bridge;
 mod connection;
 mod limits;

@@ -1,31 +1,22 @@
-//! Accepting connections and handing them to their service.
+//! The listeners of the process: opened, bound to other settings, closed, drained.
 
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument;
 
 use crate::{
-    Connection, Drain, LimitOptions, ListenAddress, ListenSocket, ListenerSpec, Peer, Protocol,
-    Service, Stream, Tls, TlsMode,
-    limits::{Limits, Permit, Refused},
-    proxy::{self, Proxied},
+    Drain, LimitOptions, ListenAddress, ListenSocket, ListenerSpec, Service, Tls,
+    accept::{Binding, Refusals, Shared, accept_loop},
+    limits::Limits,
     socket::Accepting,
 };
-
-/// How long to wait before accepting again when the process is out of descriptors or memory.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What holds for every listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,25 +37,6 @@ pub struct Server {
     listeners: Mutex<Vec<Listening>>,
 }
 
-struct Shared {
-    options: ArcSwap<ServerOptions>,
-    limits: Limits,
-    tls: Tls,
-    connections: TaskTracker,
-    /// Asks sessions to finish.
-    drain: CancellationToken,
-    /// Drops those that did not.
-    kill: CancellationToken,
-    next_id: AtomicU64,
-    refusals: Refusals,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
 struct Listening {
     key: String,
     address: ListenAddress,
@@ -79,12 +51,6 @@ impl std::fmt::Debug for Listening {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
-}
-
-/// What a listener's next connection is given to.
-struct Binding {
-    spec: Arc<ListenerSpec>,
-    service: Arc<dyn Service>,
 }
 
 /// A listener to have, with its socket if it is not open yet.
@@ -288,212 +254,6 @@ impl Listening {
             // Best effort: the folder may belong to the privileged parent, which does it then.
             let _ = std::fs::remove_file(path);
         }
-    }
-}
-
-async fn accept_loop(
-    shared: Arc<Shared>,
-    binding: Arc<ArcSwap<Binding>>,
-    accepting: Accepting,
-    stop: CancellationToken,
-) {
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = accepting.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => start(&shared, &binding.load(), stream, peer),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(listener = %binding.load().spec.name, %error, "cannot accept a connection");
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Whether an error of accept(2) concerns only the connection that would have been accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
-}
-
-impl Accepting {
-    async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                Ok((Stream::Tcp(stream), Peer::Inet(address)))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Unix))
-            }
-        }
-    }
-}
-
-fn start(shared: &Arc<Shared>, binding: &Arc<Binding>, stream: Stream, peer: Peer) {
-    let protocol = binding.spec.protocol;
-    let permit = match shared.limits.admit() {
-        Ok(permit) => permit,
-        Err(refused) => {
-            shared.refusals.log(&binding.spec, peer, refused);
-            turn_away(&stream, protocol, binding.spec.tls);
-            return;
-        }
-    };
-    let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-    let local = local_addr(&stream);
-    let connection = Connection {
-        id,
-        stream,
-        peer,
-        local,
-        tls: None,
-        listener: Arc::clone(&binding.spec),
-        drain: Drain::new(shared.drain.clone()),
-        starttls: match binding.spec.tls {
-            TlsMode::StartTls => Some(shared.tls.clone()),
-            TlsMode::None | TlsMode::Implicit => None,
-        },
-    };
-    let (task, binding) = (Arc::clone(shared), Arc::clone(binding));
-    shared.connections.spawn(async move {
-        let kill = task.kill.clone();
-        tokio::select! {
-            () = serve(task, binding, connection, permit) => {}
-            () = kill.cancelled() => {}
-        }
-    });
-}
-
-async fn serve(
-    shared: Arc<Shared>,
-    binding: Arc<Binding>,
-    mut connection: Connection,
-    mut permit: Permit,
-) {
-    // Boxed, so that an idle session does not carry what only its beginning needs.
-    if let Err(error) = Box::pin(prepare(&shared, &mut connection, &mut permit)).await {
-        tracing::info!(
-            listener = %binding.spec.name, peer = %connection.peer, %error,
-            "connection ended before it began"
-        );
-        return;
-    }
-    drop(shared);
-    let span = tracing::info_span!(
-        "connection", id = connection.id, listener = %binding.spec.name, peer = %connection.peer
-    );
-    let service = Arc::clone(&binding.service);
-    drop(binding);
-    service.serve(connection).instrument(span).await;
-}
-
-/// Everything before the session's first byte.
-async fn prepare(
-    shared: &Shared,
-    connection: &mut Connection,
-    permit: &mut Permit,
-) -> io::Result<()> {
-    let spec = Arc::clone(&connection.listener);
-    if let Stream::Tcp(tcp) = &mut connection.stream {
-        tcp.set_nodelay(true)?;
-        if spec.proxy_protocol {
-            let options = shared.options.load_full();
-            let (peer, local) = proxied(&options, tcp, connection.peer).await?;
-            connection.peer = peer;
-            connection.local = local.or(connection.local);
-        }
-    }
-    if let Some(ip) = connection.peer.ip() {
-        permit.count(spec.protocol, ip).map_err(|refused| {
-            shared.refusals.log(&spec, connection.peer, refused);
-            turn_away(&connection.stream, spec.protocol, spec.tls);
-            io::Error::other(refused)
-        })?;
-    }
-    if spec.tls == TlsMode::Implicit {
-        let tls = shared.tls.clone();
-        connection.handshake(&tls).await?;
-    }
-    Ok(())
-}
-
-async fn proxied(
-    options: &ServerOptions,
-    stream: &mut TcpStream,
-    peer: Peer,
-) -> io::Result<(Peer, Option<SocketAddr>)> {
-    let trusted = peer
-        .ip()
-        .is_some_and(|ip| options.proxy_networks.iter().any(|net| net.contains(&ip)));
-    if !trusted {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the peer is not in haproxy_trusted_networks",
-        ));
-    }
-    let header = tokio::time::timeout(options.proxy_timeout, proxy::read_header(stream))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the PROXY header took too long"))??;
-    Ok(match header {
-        Proxied::For {
-            source,
-            destination,
-        } => (Peer::Inet(source), Some(destination)),
-        Proxied::Own => (peer, None),
-    })
-}
-
-fn local_addr(stream: &Stream) -> Option<SocketAddr> {
-    match stream {
-        Stream::Tcp(tcp) => tcp.local_addr().ok(),
-        _ => None,
-    }
-}
-
-/// Says in the protocol's own words that there are too many, without waiting for anybody.
-fn turn_away(stream: &Stream, protocol: Protocol, tls: TlsMode) {
-    if tls == TlsMode::Implicit {
-        return;
-    }
-    let _ = match stream {
-        Stream::Tcp(tcp) => tcp.try_write(protocol.busy()),
-        Stream::Unix(unix) => unix.try_write(protocol.busy()),
-        Stream::Tls(_) | Stream::Closed => Ok(0),
-    };
-}
-
-/// Logs refusals, at most one a second: whoever floods the server must not flood the log.
-#[derive(Default)]
-struct Refusals {
-    last: Mutex<Option<std::time::Instant>>,
-    unlogged: AtomicU64,
-}
-
-impl Refusals {
-    fn log(&self, spec: &ListenerSpec, peer: Peer, refused: Refused) {
-        let now = std::time::Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
-            self.unlogged.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        *last = Some(now);
-        drop(last);
-        let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
-        tracing::warn!(
-            listener = %spec.name, %peer, reason = %refused, more_since_last = unlogged,
-            "connection refused"
-        );
     }
 }
 

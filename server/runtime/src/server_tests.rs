@@ -1,8 +1,11 @@
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::*;
-use crate::{TlsOptions, self_signed};
+use crate::{Connection, Protocol, TlsMode, TlsOptions, self_signed};
 
 /// Greets with its word and the peer's address, then waits for the client to go or the server to
 /// stop.

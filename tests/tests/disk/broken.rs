@@ -29,7 +29,7 @@ impl Failing {
     }
 }
 
-/// Everything that writes is refused for now, with the code of a disk that fails; what reads works.
+/// Everything that writes is refused with a temporary error and the code of a disk that fails; what reads works.
 fn refuses(facteur: &Facteur, ledger: &mut Ledger, open: &mut Imap) {
     let (code, line) = ledger.send(facteur, 20_000);
     assert_eq!((code, line.get(..6)), (451, Some("4.3.0 ")), "{line}");

@@ -30,4 +30,5 @@ mod rebuild;
 mod redelivery;
 mod script;
 mod sdbox;
+mod sync_order;
 mod world;

@@ -51,6 +51,8 @@ mod rebuild;
 mod redelivery;
 #[path = "../contract/script.rs"]
 mod script;
+#[path = "../contract/sync_order.rs"]
+mod sync_order;
 mod watch;
 #[path = "../contract/world.rs"]
 mod world;
