@@ -319,18 +319,7 @@ fn open_many() {
 }
 
 fn mailbox() -> MailboxRow {
-    MailboxRow {
-        id: 0,
-        guid: Guid::from_bytes([1; 16]),
-        uid_validity: UidValidity::FIRST,
-        uid_next: 1,
-        highest_modseq: ModSeq::new(1),
-        recent_from: 1,
-        messages: 0,
-        unseen: 0,
-        deleted: 0,
-        bytes: 0,
-    }
+    MailboxRow::new(Guid::from_bytes([1; 16]), UidValidity::FIRST)
 }
 
 fn message(uid: u32) -> MessageRow {

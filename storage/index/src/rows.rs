@@ -27,6 +27,24 @@ pub struct MailboxRow {
     pub bytes: u64,
 }
 
+impl MailboxRow {
+    /// The row of a mailbox that never had a message. Its number is the index's to give.
+    pub fn new(guid: Guid, uid_validity: UidValidity) -> Self {
+        Self {
+            id: 0,
+            guid,
+            uid_validity,
+            uid_next: 1,
+            highest_modseq: ModSeq::new(1),
+            recent_from: 1,
+            messages: 0,
+            unseen: 0,
+            deleted: 0,
+            bytes: 0,
+        }
+    }
+}
+
 /// What is kept in memory of a message of an open mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageRow {

@@ -7,18 +7,7 @@ use facteur_index::{Details, Index, IndexError, MailboxRow, MessageRow, Parts};
 use facteur_model::{Flags, Guid, InternalDate, ModSeq, Uid, UidSet, UidValidity};
 
 fn mailbox(guid: u8) -> MailboxRow {
-    MailboxRow {
-        id: 0,
-        guid: Guid::from_bytes([guid; 16]),
-        uid_validity: UidValidity::new(7).unwrap(),
-        uid_next: 1,
-        highest_modseq: ModSeq::new(1),
-        recent_from: 1,
-        messages: 0,
-        unseen: 0,
-        deleted: 0,
-        bytes: 0,
-    }
+    MailboxRow::new(Guid::from_bytes([guid; 16]), UidValidity::new(7).unwrap())
 }
 
 fn message(uid: u32) -> MessageRow {

@@ -10,7 +10,7 @@ use facteur_disk::Disk;
 use facteur_format::Identity;
 use facteur_index::{Index, IndexError, MailboxRow};
 use facteur_journal::Lsn;
-use facteur_model::{AccountId, Guid, MailboxName, ModSeq, UidValidity};
+use facteur_model::{AccountId, Guid, MailboxName, UidValidity};
 
 use super::How;
 use crate::{
@@ -175,16 +175,5 @@ impl Home {
 
 /// The row of a mailbox of which nothing is known but who it is.
 pub(crate) fn new_row(identity: &Identity) -> MailboxRow {
-    MailboxRow {
-        id: 0,
-        guid: identity.guid,
-        uid_validity: identity.uid_validity,
-        uid_next: 1,
-        highest_modseq: ModSeq::new(1),
-        recent_from: 1,
-        messages: 0,
-        unseen: 0,
-        deleted: 0,
-        bytes: 0,
-    }
+    MailboxRow::new(identity.guid, identity.uid_validity)
 }
