@@ -31,6 +31,9 @@ pub(super) struct Home {
     pub(super) applied: Option<Lsn>,
     /// Each mailbox's messages and row, by its GUID.
     pub(super) mailboxes: HashMap<Guid, (PathBuf, u32)>,
+    /// Every mailbox's row, also of those whose folders are gone: what was copied from there has its
+    /// details in theirs.
+    rows: HashMap<Guid, u32>,
     pub(super) inbox: PathBuf,
     /// Whether the index says that more than it has is in the journal, or in the files.
     marked: bool,
@@ -75,8 +78,7 @@ impl Home {
         };
         // One that says nothing was lost with the machine before it was filled; one that says this was
         // not filled to the end.
-        let session = index.fact(SESSION)?;
-        let unfilled = session.is_none_or(|session| session == INCOMPLETE);
+        let unfilled = (index.fact(SESSION)?).is_none_or(|session| session == INCOMPLETE);
         let fresh = fresh || unfilled || how.incomplete;
         if how.reindex {
             index.optimize()?;
@@ -94,7 +96,7 @@ impl Home {
             false => slot::applied(&index, log)?,
         };
         let mut mailboxes = HashMap::new();
-        let known: HashMap<Guid, &MailboxRow> = rows.iter().map(|row| (row.guid, row)).collect();
+        let known: HashMap<Guid, u32> = rows.iter().map(|row| (row.guid, row.id)).collect();
         let mut maildir = match layout {
             Layout::Sdbox(_) => None,
             Layout::Maildir(layout) => {
@@ -104,7 +106,7 @@ impl Home {
         };
         let mut join = |identity: Identity, mails: PathBuf, is_deleted: bool| {
             let row = match known.get(&identity.guid) {
-                Some(row) => row.id,
+                Some(row) => *row,
                 None => index.transaction(|t| t.add_mailbox(&new_row(&identity)))?,
             };
             if let Some(maildir) = &mut maildir {
@@ -134,6 +136,7 @@ impl Home {
         Ok(Self {
             index,
             applied,
+            rows: known,
             mailboxes,
             inbox: layout.mails(&MailboxName::inbox()),
             marked,
@@ -144,8 +147,9 @@ impl Home {
 
     /// Gives a mailbox the number of its row now; says whether it has one.
     pub(super) fn join(&self, mailbox: &mut MailboxId) -> bool {
-        let found = self.mailboxes.get(&mailbox.guid);
-        mailbox.row = found.map_or(0, |(_, row)| *row);
+        let there = self.mailboxes.get(&mailbox.guid).map(|(_, row)| row);
+        let found = there.or_else(|| self.rows.get(&mailbox.guid)).copied();
+        mailbox.row = found.unwrap_or(0);
         found.is_some()
     }
 

@@ -1,14 +1,14 @@
 //! What an earlier process left in the journal of folders that were copied, renamed or deleted since.
 
-use std::{fs, io, path::PathBuf};
+use std::{cell::Cell, fs, io, path::PathBuf};
 
 use facteur_disk::Disk;
-use facteur_model::MailFormat;
+use facteur_model::{Flag, FlagOperation, MailFormat};
 
 use crate::{
     crash::append,
     leftover::{copy_dir, kill, owned, tokens},
-    world::{World, batch, name, uids},
+    world::{World, batch, change, flags, name, uids},
 };
 
 /// Both had one GUID, and the journal's changes to one were done to the other, or to none.
@@ -101,6 +101,49 @@ fn files_of_expunged_messages_go_when_their_folder_got_another_name_before_the_c
             let names: Vec<_> = files("Other/Place");
             assert!(names[0].ends_with("u.2"), "{names:?}");
         }
+    }
+}
+
+/// Its original's mailbox was gone from the disk, and the copy was in the files alone: nobody saw it.
+#[test]
+fn a_copy_is_there_whose_original_went_with_its_mailbox_while_the_index_could_not_be_written() {
+    for moved in [false, true] {
+        let world = World::new();
+        let (store, faults) = world.open_with_faults();
+        let account = world.account(&store, "bob");
+        account.create(&name("Made")).unwrap();
+        let append = append(&world, "bob", "Made", "one");
+        store.commit(batch([append])).unwrap();
+        store.checkpoint().unwrap();
+        let made = account.open(&name("Made")).unwrap();
+        let flagged = change(FlagOperation::Add, &[Flag::Flagged], &[]);
+        made.store(&uids(&[1]), &flagged).unwrap();
+        faults.break_point("index begin", io::ErrorKind::StorageFull);
+        match moved {
+            true => made.move_to(&uids(&[1]), &name("INBOX")).unwrap(),
+            false => made.copy(&uids(&[1]), &name("INBOX")).unwrap(),
+        };
+        drop(made);
+        account.delete(&name("Made")).unwrap();
+        drop(account);
+        store.checkpoint().unwrap();
+        assert!(!world.mails("bob", "Made").exists());
+        kill(store, &faults);
+
+        let store = world.open();
+        let there = tokens(&world, &store, "bob", "INBOX");
+        assert_eq!(there, owned(&[(1, "one")]), "moved: {moved}");
+        let inbox = world.mailbox(&store, "bob", "INBOX");
+        let has_flag = flags(&inbox, 1).0.contains(Flag::Flagged);
+        assert!(has_flag, "moved: {moved}");
+        let summaries = Cell::new(0);
+        inbox
+            .summaries(&uids(&[1]), &mut |_, summary| {
+                assert!(!summary.envelope.is_empty());
+                summaries.set(summaries.get() + 1);
+            })
+            .unwrap();
+        assert_eq!(summaries.get(), 1, "moved: {moved}");
     }
 }
 
