@@ -1,5 +1,6 @@
 //! Folders: making, removing and renaming them.
 
+mod made;
 mod rename;
 
 use std::{
@@ -16,7 +17,6 @@ use facteur_model::{Guid, MailboxName};
 use crate::{
     FolderInfo, StoreError,
     format::Layout,
-    load,
     owner::{Folder, Owner, State, UID_VALIDITY},
     shared::Shared,
     view::Wakes,
@@ -213,34 +213,6 @@ impl State {
 }
 
 impl Owner {
-    /// Makes a mailbox, durably.
-    pub(crate) fn make_folder(
-        self: &Arc<Self>,
-        shared: &Shared,
-        state: &mut State,
-        name: &MailboxName,
-        subscribe: bool,
-    ) -> Result<(), StoreError> {
-        if state.folders.contains_key(name) {
-            return Err(StoreError::MailboxExists(name.clone()));
-        }
-        self.layout.check(name)?;
-        // Another program may have made it just now.
-        self.notice_folder(shared, state, name)?;
-        if !state.folders.contains_key(name) {
-            let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
-            self.layout.make(&shared.disk, name, &identity, true)?;
-            let mut folder = load::new_folder(name, identity, &self.layout);
-            folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
-            folder.shown = folder.row;
-            state.note_made(name, folder);
-        }
-        if subscribe && !state.subscriptions.contains(name) {
-            self.subscribe(shared, state, name, true)?;
-        }
-        Ok(())
-    }
-
     /// Subscribes or unsubscribes, durably.
     pub(crate) fn subscribe(
         &self,

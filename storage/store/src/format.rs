@@ -237,11 +237,12 @@ impl Layout {
             Self::Sdbox(layout) => return folders::make(disk, layout, name, identity, durably),
             Self::Maildir(layout) => layout,
         };
+        self.note_uid_validity(disk, identity.uid_validity)?;
         layout.make(disk, name, identity)?;
-        if durably {
-            layout.sync(disk, name)?;
+        match durably {
+            true => layout.sync(disk, name),
+            false => Ok(()),
         }
-        self.note_uid_validity(disk, identity.uid_validity)
     }
 
     /// Notes that a UIDVALIDITY was given, where Dovecot looks for the highest.

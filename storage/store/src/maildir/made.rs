@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facteur_format::Identity;
+use facteur_format::{Identity, Places as _};
 use facteur_maildir::Place;
 use facteur_model::{Guid, MailboxName};
 
@@ -65,12 +65,14 @@ impl Owner {
             return Ok(());
         }
         let identity = Identity::new(load::next_uid_validity(state), Guid::random()?);
-        layout.complete(disk, name)?;
-        self.layout.note_uid_validity(disk, identity.uid_validity)?;
-        identity.write(disk, &self.layout, name)?;
-        let mut folder = load::new_folder(name, identity, &self.layout);
-        folder.row.id = self.change(shared, |t| t.add_mailbox(&folder.row))?;
-        folder.shown = folder.row;
+        let folder = self.with_row(shared, name, identity, || {
+            layout.complete(disk, name)?;
+            self.layout.note_uid_validity(disk, identity.uid_validity)?;
+            identity.write(disk, &self.layout, name).inspect_err(|_| {
+                // With one it would not be new.
+                let _ = disk.unlink_if_there(&self.layout.identity(name));
+            })
+        })?;
         tracing::info!(account = %self.id, mailbox = %name, "another program made the mailbox");
         state.note_made(name, folder);
         Ok(())

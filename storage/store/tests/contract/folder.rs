@@ -1,9 +1,15 @@
 //! Folders and subscriptions.
 
-use facteur_model::SpecialUse;
-use facteur_store::{Account, StoreError};
+use std::io;
 
-use crate::world::{World, listed, name, text, uids};
+use facteur_disk::Disk;
+use facteur_model::SpecialUse;
+use facteur_store::{Account, Append, StoreError};
+
+use crate::{
+    leftover::copy_dir,
+    world::{World, batch, listed, name, text, uids},
+};
 
 fn names(account: &Account) -> Vec<String> {
     let folders = account.folders().unwrap();
@@ -52,6 +58,64 @@ fn create_makes_the_levels_above_and_they_outlive_the_process() {
         names(&account)[1..4],
         ["A", "A/B & C (level)", "A/B & C/Été"]
     );
+}
+
+/// The folder stayed where only its row of the index, or its sync, had failed: in a Maildir nobody could
+/// make it any more.
+#[test]
+fn create_that_is_refused_leaves_nothing_behind() {
+    for mailbox in ["Made", "New/Made", "Old"] {
+        let mut refusals = 0;
+        // The first call of a CREATE: those before come in the same order every time.
+        let mut call = u64::MAX;
+        loop {
+            let world = World::in_memory();
+            let store = world.open();
+            let below = name("Old/Below");
+            world.account(&store, "bob").create(&below).unwrap();
+            store.close().unwrap();
+            drop(store);
+            let (disk, faults) = Disk::failing(call, io::ErrorKind::StorageFull);
+            let store = world.open_on(disk).unwrap();
+            let account = world.account(&store, "bob");
+            let before = names(&account);
+            if call == u64::MAX {
+                call = faults.calls();
+                continue;
+            }
+            let created = account.create(&name(mailbox));
+            if !faults.struck() {
+                break;
+            }
+            call += 1;
+            if created.is_err() {
+                refusals += 1;
+                assert_eq!(names(&account), before, "{:?}", faults.log().last());
+                let reopened = copy(&world);
+                let account = reopened.account(&reopened.open(), "bob");
+                assert_eq!(names(&account), before);
+            }
+            drop(account);
+            let append = Append {
+                create: true,
+                ..world.append("bob", mailbox)
+            };
+            store.commit(batch([append])).unwrap();
+            drop(store);
+            let store = world.open();
+            assert_eq!(listed(&world.mailbox(&store, "bob", mailbox)), [1]);
+        }
+        assert!(refusals > 3, "{mailbox}: {refusals}");
+    }
+}
+
+/// Another world, as it is on disk.
+fn copy(world: &World) -> World {
+    let other = World::in_memory();
+    for part in ["mail", "state"] {
+        copy_dir(&world.dir.path().join(part), &other.dir.path().join(part));
+    }
+    other
 }
 
 #[test]

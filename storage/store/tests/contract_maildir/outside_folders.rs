@@ -1,6 +1,6 @@
 //! Folders that other programs make and remove, and what no Maildir is.
 
-use std::fs;
+use std::{fs, io};
 
 use facteur_store::{Append, StoreError};
 
@@ -49,16 +49,33 @@ fn names_that_no_maildir_has_are_refused() {
     assert!(account.has_mailbox(&name("Spam")).unwrap());
 }
 
+fn make_folder(world: &World, mailbox: &str) {
+    for sub in ["cur", "new", "tmp"] {
+        fs::create_dir_all(world.mails("bob", mailbox).join(sub)).unwrap();
+    }
+}
+
+/// It had an identity then, and was taken for one that is not new: nobody saw it.
+#[test]
+fn a_folder_that_could_not_be_taken_over_is_so_later() {
+    for call in ["index begin", "index commit", "rename", "sync_dir"] {
+        let world = World::new();
+        let (store, faults) = world.open_with_faults();
+        let account = world.account(&store, "bob");
+        make_folder(&world, "Other");
+        faults.break_point(call, io::ErrorKind::StorageFull);
+        assert!(account.has_mailbox(&name("Other")).is_err(), "{call}");
+        faults.heal();
+        assert!(account.has_mailbox(&name("Other")).unwrap(), "{call}");
+    }
+}
+
 #[test]
 fn folders_that_another_program_makes_are_mailboxes_at_once() {
     let world = World::new();
     let store = world.open();
     let account = world.account(&store, "bob");
-    let make = |mailbox: &str| {
-        for sub in ["cur", "new", "tmp"] {
-            fs::create_dir_all(world.mails("bob", mailbox).join(sub)).unwrap();
-        }
-    };
+    let make = |mailbox: &str| make_folder(&world, mailbox);
     let listed_names = || -> Vec<String> {
         let folders = account.folders().unwrap().into_iter();
         folders
