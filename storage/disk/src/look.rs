@@ -80,6 +80,19 @@ impl Disk {
             changed: time(found.ctime(), found.ctime_nsec()),
         }))
     }
+
+    /// When what is at `path` was made there, under whatever name; `None` when nothing is, or its file
+    /// system does not say.
+    ///
+    /// # Errors
+    /// As `stat(2)`.
+    pub fn made(&self, path: &Path) -> io::Result<Option<SystemTime>> {
+        self.point_at("stat", path)?;
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => Ok(found?.created().ok()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! say the flags, and `dovecot-uidlist` whose they are.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -156,6 +157,29 @@ impl Layout {
         }
     }
 
+    /// Those of these mailboxes that are copies of others of them: who copied a folder on disk copied its
+    /// GUID. The eldest is the original; where the file system does not say, the first.
+    pub(crate) fn copies(
+        &self,
+        disk: &Disk,
+        identified: &[(MailboxName, Identity)],
+    ) -> io::Result<BTreeSet<MailboxName>> {
+        let mut by_guid: BTreeMap<Guid, Vec<&MailboxName>> = BTreeMap::new();
+        for (name, identity) in identified {
+            by_guid.entry(identity.guid).or_default().push(name);
+        }
+        let mut copies = BTreeSet::new();
+        for alike in by_guid.values().filter(|alike| alike.len() > 1) {
+            let mut made = Vec::with_capacity(alike.len());
+            for name in alike {
+                made.push((disk.made(&self.folder(name))?, *name));
+            }
+            made.sort();
+            copies.extend(made.into_iter().skip(1).map(|(_, name)| name.clone()));
+        }
+        Ok(copies)
+    }
+
     /// Writes who a mailbox is wherever its files say it, durably.
     pub(crate) fn write_identity(
         &self,
@@ -166,7 +190,8 @@ impl Layout {
         identity.write(disk, self, name)?;
         if let Self::Maildir(layout) = self {
             let dir = layout.folder(name);
-            if let Some(list) = UidList::read(disk, &dir)? {
+            if let Some(mut list) = UidList::read(disk, &dir)? {
+                list.head.uid_validity = identity.uid_validity;
                 list.write(disk, &dir, identity.guid)?;
             }
         }

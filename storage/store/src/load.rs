@@ -245,7 +245,7 @@ fn read_folders(
 ) -> Result<adopt::Images, StoreError> {
     let disk = &shared.disk;
     let found = layout.folders(disk)?;
-    let mut nameless = Vec::new();
+    let (mut identified, mut nameless) = (Vec::new(), Vec::new());
     for folder in found {
         if !folder.is_mailbox {
             if let Layout::Sdbox(layout) = layout {
@@ -257,19 +257,25 @@ fn read_folders(
         }
         shared.touches(&layout.mails(&folder.name))?;
         match layout.identify(disk, &folder.name)? {
-            Some(mut identity) => {
+            Some(identity) => {
                 state.has_given(Some(identity));
-                let taken = |other: &Folder| other.identity.guid == identity.guid;
-                if state.folders.values().any(taken) {
-                    // Who copied a folder copied its GUID, by which the journal knows a mailbox.
-                    identity.guid = Guid::random()?;
-                    layout.write_identity(disk, &folder.name, &identity)?;
-                }
-                let made = unjoined(folder.name.clone(), identity, layout);
-                state.folders.insert(folder.name, made);
+                identified.push((folder.name, identity));
             }
             None => nameless.push(folder.name),
         }
+    }
+    let copies = layout.copies(disk, &identified)?;
+    for (name, mut identity) in identified {
+        if copies.contains(&name) {
+            // The journal knows a mailbox by its GUID; and when it gets the original's name one day, its
+            // UIDs are not those of other messages.
+            identity.guid = Guid::random()?;
+            identity.uid_validity = next_uid_validity(state);
+            layout.note_uid_validity(disk, identity.uid_validity)?;
+            layout.write_identity(disk, &name, &identity)?;
+        }
+        let made = unjoined(name.clone(), identity, layout);
+        state.folders.insert(name, made);
     }
     let mut adopted = adopt::Images::new();
     for name in nameless {

@@ -1,7 +1,7 @@
 //! An account whose changes are done again: its index, and its mailboxes by their GUIDs.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
 };
@@ -45,6 +45,19 @@ pub(super) struct Home {
 fn missing(home: &Path) -> StoreError {
     let missing = format!("the mail home {} is missing", home.display());
     io::Error::new(io::ErrorKind::NotFound, missing).into()
+}
+
+/// The mailboxes on disk; without copies, which get GUIDs of their own when the account is opened next.
+fn originals(disk: &Disk, layout: &Layout) -> Result<Vec<(MailboxName, Identity)>, StoreError> {
+    let mut identified = Vec::new();
+    for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
+        if let Some(identity) = layout.identify(disk, &folder.name)? {
+            identified.push((folder.name, identity));
+        }
+    }
+    let copies = layout.copies(disk, &identified)?;
+    identified.retain(|(name, _)| !copies.contains(name));
+    Ok(identified)
 }
 
 impl Home {
@@ -124,14 +137,8 @@ impl Home {
             let mails = mails_in(disk, layout, grave)?;
             join(Identity::new(UidValidity::FIRST, guid), mails, true)?;
         }
-        let mut met = HashSet::new();
-        for folder in layout.folders(disk)?.into_iter().filter(|f| f.is_mailbox) {
-            // Of a folder and its copy the first keeps the GUID, when the account is opened next.
-            if let Some(identity) = layout.identify(disk, &folder.name)?
-                && met.insert(identity.guid)
-            {
-                join(identity, layout.mails(&folder.name), false)?;
-            }
+        for (name, identity) in originals(disk, layout)? {
+            join(identity, layout.mails(&name), false)?;
         }
         Ok(Self {
             index,

@@ -11,54 +11,58 @@ use crate::{
     world::{World, batch, change, flags, name, uids},
 };
 
-/// Both had one GUID, and the journal's changes to one were done to the other, or to none.
+/// Both had one GUID, and the journal's changes to one were done to the other, or to none; where the
+/// copy's name came first, it was taken for the original.
 #[test]
 fn a_folder_that_was_copied_with_all_that_is_in_it_is_another_mailbox() {
-    // While nobody has the account, and while somebody has.
-    for in_use in [false, true] {
-        let world = World::new();
-        let store = world.open();
-        world.account(&store, "bob").create(&name("First")).unwrap();
-        let to = |mailbox: &str, token: &str| batch([append(&world, "bob", mailbox, token)]);
-        store.commit(to("First", "old")).unwrap();
-        store.close().unwrap();
-        drop(store);
-        let folder = |mailbox: &str| {
-            let mails = world.mails("bob", mailbox);
-            match crate::FORMAT {
-                MailFormat::Sdbox => mails.parent().unwrap().to_owned(),
-                MailFormat::Maildir => mails,
-            }
-        };
-        let (store, faults) = world.open_with_faults();
-        let account = in_use.then(|| world.account(&store, "bob"));
-        copy_dir(&folder("First"), &folder("Second"));
-        store.commit(to("First", "one")).unwrap();
-        if !in_use {
-            store.commit(to("Second", "two")).unwrap();
-        }
-        drop(account);
-        kill(store, &faults);
-        // The machine had none of it in its place.
-        for mailbox in ["First", "Second"] {
-            for new in world.files("bob", mailbox).get(1..).unwrap_or_default() {
-                fs::remove_file(new).unwrap();
-            }
-        }
-        let expected: [(_, &[&str]); 2] = match in_use {
-            false => [("First", &["old", "one"]), ("Second", &["old", "two"])],
-            true => [("First", &["old", "one"]), ("Second", &["old"])],
-        };
-        for _ in 0..2 {
-            let store = world.open();
-            for (mailbox, expected) in expected {
-                let there = tokens(&world, &store, "bob", mailbox);
-                let there: Vec<&str> = there.iter().map(|(_, token)| &**token).collect();
-                assert_eq!(there, expected, "{mailbox}, in use: {in_use}");
-            }
-            store.close().unwrap();
+    for copy in ["Second", "Earlier"] {
+        // While nobody has the account, and while somebody has.
+        copied(copy, false);
+        copied(copy, true);
+    }
+}
+
+fn copied(copy: &str, in_use: bool) {
+    let world = World::new();
+    let store = world.open();
+    world.account(&store, "bob").create(&name("First")).unwrap();
+    let to = |mailbox: &str, token: &str| batch([append(&world, "bob", mailbox, token)]);
+    store.commit(to("First", "old")).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let validity = |mailbox: &str| world.status_at_start("bob", mailbox).uid_validity;
+    let before = validity("First");
+    let (store, faults) = world.open_with_faults();
+    let account = in_use.then(|| world.account(&store, "bob"));
+    copy_dir(&world.folder("bob", "First"), &world.folder("bob", copy));
+    store.commit(to("First", "one")).unwrap();
+    if !in_use {
+        store.commit(to(copy, "two")).unwrap();
+    }
+    drop(account);
+    kill(store, &faults);
+    // The machine had none of it in its place.
+    for mailbox in ["First", copy] {
+        for new in world.files("bob", mailbox).get(1..).unwrap_or_default() {
+            fs::remove_file(new).unwrap();
         }
     }
+    let expected: [(_, &[&str]); 2] = match in_use {
+        false => [("First", &["old", "one"]), (copy, &["old", "two"])],
+        true => [("First", &["old", "one"]), (copy, &["old"])],
+    };
+    for _ in 0..2 {
+        let store = world.open();
+        for (mailbox, expected) in expected {
+            let there = tokens(&world, &store, "bob", mailbox);
+            let there: Vec<&str> = there.iter().map(|(_, token)| &**token).collect();
+            assert_eq!(there, expected, "{mailbox} of {copy}, in use: {in_use}");
+        }
+        store.close().unwrap();
+    }
+    // One of the two may get the other's name.
+    assert_eq!(validity("First"), before);
+    assert_ne!(validity(copy), before);
 }
 
 #[test]
