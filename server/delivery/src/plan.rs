@@ -19,6 +19,7 @@ use crate::{
     filter::Filters,
     options::Options,
     outbox::{self, Outbox},
+    put_off::PutOff,
     sieve::Source,
 };
 
@@ -118,11 +119,12 @@ impl Deliverer {
     /// Runs quota and Sieve for each recipient and adds to `batch` what they yield. Blocking: call
     /// it on the bridge. The outcomes are in the recipients' order and hold once the batch is
     /// committed. That fails with [`StoreError::OverQuota`] when others took the room meanwhile: then
-    /// it is to be planned anew.
+    /// it is to be planned anew; so it is where it names accounts that failed, without these.
     pub fn plan(
         &self,
         message: &Arrived,
         recipients: &[LocalRecipient],
+        put_off: &PutOff,
         batch: &mut Batch,
     ) -> Vec<Outcome> {
         let transaction = Transaction {
@@ -130,7 +132,13 @@ impl Deliverer {
             deadline: Instant::now() + self.options.sieve.max_transaction_time,
             source: OnceCell::new(),
         };
+        let deferred = || Outcome::Deferred {
+            reason: "mail store failed".to_owned(),
+        };
         let plan = |recipient: &LocalRecipient| {
+            if put_off.has(recipient) {
+                return deferred();
+            }
             let outbox = Outbox::new(
                 message,
                 recipient,
@@ -145,9 +153,7 @@ impl Deliverer {
                     %error,
                     "delivery deferred"
                 );
-                Outcome::Deferred {
-                    reason: "mail store failed".to_owned(),
-                }
+                deferred()
             })
         };
         recipients.iter().map(plan).collect()

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use facteur_delivery::{Arrived, LocalRecipient, Outcome, SaveLog};
+use facteur_delivery::{Arrived, LocalRecipient, Outcome, PutOff, SaveLog};
 use facteur_model::{Guid, InternalDate};
 use facteur_runtime::Protocol;
 use facteur_smtp::{EnhancedStatus, Reply};
 use facteur_spool::{Destination, Entry, Origin, Recipient, RecipientState, Status};
-use facteur_store::{Batch, StoreError};
+use facteur_store::{Batch, NotCommitted, StoreError};
 
 use crate::{
     Client, Intake, Transaction, received, reply_for,
@@ -90,13 +90,22 @@ impl Intake {
         let local = local_recipients(&transaction.local)?;
         let remote = remote_recipients(&transaction.remote)?;
         let mut plans = 0;
+        let mut put_off = PutOff::default();
         loop {
-            plans += 1;
-            match self.settle(arrival, (&arrived, &facts), &local, &remote) {
-                // What others have stored since it was planned has taken the room.
-                Err(StoreError::OverQuota) if plans < MAX_PLANS => {}
-                settled => return settled.map_err(store_failed),
+            let settled = self.settle(arrival, (&arrived, &facts), (&local, &put_off), &remote);
+            let failed = match settled {
+                Ok(finished) => return Ok(finished),
+                Err(failed) => failed,
+            };
+            // What others have stored since it was planned has taken the room.
+            if matches!(failed.cause, StoreError::OverQuota) && plans < MAX_PLANS {
+                plans += 1;
+                continue;
             }
+            // The others do not wait for an account whose files cannot be written.
+            put_off
+                .note(&arrived.queue_id, failed, &local, !remote.is_empty())
+                .map_err(store_failed)?;
         }
     }
 
@@ -105,14 +114,15 @@ impl Intake {
         &self,
         arrival: &Arrival,
         (arrived, facts): (&Arrived, &crate::header::Facts),
-        local: &[LocalRecipient],
+        (local, put_off): (&[LocalRecipient], &PutOff),
         remote: &[Recipient],
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<Finished, NotCommitted> {
         let transaction = &arrival.transaction;
         let mut batch = Batch::default();
         let mut outcomes = Vec::new();
         if !local.is_empty() {
-            outcomes = self.parts.deliverer.plan(arrived, local, &mut batch);
+            let deliverer = &self.parts.deliverer;
+            outcomes = deliverer.plan(arrived, local, put_off, &mut batch);
         }
         let full = self.parts.deliverer.quota_exceeded_message();
         let refusals: Vec<Option<Reply>> = transaction
@@ -138,7 +148,7 @@ impl Intake {
             self.add_notice(arrived, &fates.bounced, arrival.now, &mut batch)?;
         }
         let saved = SaveLog::new(arrived, &batch);
-        let committed = self.parts.store.commit(batch)?;
+        let committed = self.parts.store.deliver(batch)?;
         saved.write(&committed);
         let size = arrived.body.len();
         let queue_id = &transaction.queue_id;

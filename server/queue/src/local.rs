@@ -5,7 +5,7 @@ use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
 use facteur_address::Address;
-use facteur_delivery::{Arrived, LocalRecipient, Outcome as Delivery, SaveLog};
+use facteur_delivery::{Arrived, LocalRecipient, Outcome as Delivery, PutOff, SaveLog};
 use facteur_directory::AccountRecord;
 use facteur_spool::{Change, Entry, RecipientState, SpoolError, Status};
 use facteur_store::{Batch, Body, Store, StoreError};
@@ -88,15 +88,26 @@ fn plan_and_commit(
             repeated: true,
         });
     }
-    let mut batch = Batch::default();
     let deliverer = context.deliverer.load();
-    let deliveries = deliverer.plan(&arrived, &recipients, &mut batch);
-    let change = states(&recipients, &deliveries);
-    if !change.is_empty() {
+    let mut put_off = PutOff::default();
+    let deliveries = loop {
+        let mut batch = Batch::default();
+        let deliveries = deliverer.plan(&arrived, &recipients, &put_off, &mut batch);
+        let change = states(&recipients, &deliveries);
+        if change.is_empty() {
+            break deliveries;
+        }
         batch.updates.push((entry.queue_id.clone(), change));
         let saved = SaveLog::new(&arrived, &batch);
-        saved.write(&context.store.commit(batch)?);
-    }
+        match context.store.deliver(batch) {
+            Ok(committed) => {
+                saved.write(&committed);
+                break deliveries;
+            }
+            // The others do not wait for an account whose files cannot be written.
+            Err(failed) => put_off.note(&entry.queue_id, failed, &recipients, false)?,
+        }
+    };
     let outcomes = locals.iter().zip(deliveries);
     Ok(outcomes
         .map(|(local, delivery)| {

@@ -8,6 +8,7 @@
 //! 4. The files get their names, the spool its entries, and sessions see the messages; rows of the
 //!    index follow later. Where that fails or the process ends, the record is done again.
 
+mod failed;
 mod place;
 mod write;
 
@@ -17,6 +18,8 @@ use facteur_journal::Ticket;
 use facteur_model::{AccountId, Guid, InternalDate, MailboxName};
 use facteur_spool::{Logged, SpoolError, Staged};
 
+use self::failed::Failed;
+pub use self::failed::NotCommitted;
 pub(crate) use self::place::next_uid;
 use self::{
     place::Locked,
@@ -34,21 +37,24 @@ use crate::{
 };
 
 /// Does a batch.
-pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
-    checkpoint::with_room(shared, || attempt(shared, batch))
+pub(crate) fn commit(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, NotCommitted> {
+    match attempt(shared, batch) {
+        Err(NotCommitted {
+            cause: StoreError::NoSpace,
+            ..
+        }) if checkpoint::make_room(shared) => attempt(shared, batch),
+        result => result,
+    }
 }
 
-fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError> {
+fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, NotCommitted> {
     let owners = owners(shared, batch)?;
     let mut bodies = Bodies::default();
     let (staged, spooled) = stage(shared, batch, &mut bodies)?;
     let (entered, (steps, ticket, permits)) = loop {
         let then = shared.log.folders_now();
         let mut written = match write(shared, batch, &owners, &mut bodies) {
-            Err(StoreError::Io(error))
-                if error.kind() == io::ErrorKind::NotFound
-                    && shared.log.folders_may_differ(then) =>
-            {
+            Err(failed) if failed.cause.is_not_found() && shared.log.folders_may_differ(then) => {
                 drop(shared.log.folders_stay());
                 continue;
             }
@@ -87,17 +93,24 @@ fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, StoreError>
 
 type Owners = BTreeMap<AccountId, Arc<Owner>>;
 
-fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, StoreError> {
+fn owners(shared: &Arc<Shared>, batch: &Batch) -> Result<Owners, NotCommitted> {
     let mut owners = Owners::new();
+    let mut failed = Failed::default();
     let appends = batch.appends.iter().map(|append| &append.account);
     for spec in appends.chain(batch.memory.iter().map(|entry| &entry.account)) {
-        if !owners.contains_key(&spec.id) {
-            let owner = shared.owner(spec)?;
+        if owners.contains_key(&spec.id) || failed.has(&spec.id) {
+            continue;
+        }
+        let owner = shared.owner(spec).and_then(|owner| {
             owner.write_overdue(shared)?;
-            owners.insert(spec.id.clone(), owner);
+            Ok(owner)
+        });
+        match owner {
+            Ok(owner) => drop(owners.insert(spec.id.clone(), owner)),
+            Err(cause) => failed.note(&spec.id, cause),
         }
     }
-    Ok(owners)
+    failed.or(owners)
 }
 
 /// Entries for the spool, under temporary names, and what the journal keeps of them.
@@ -168,10 +181,10 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn lock(shared: &'a Shared, owners: &'a Owners) -> Result<Self, StoreError> {
+    fn lock(shared: &'a Shared, owners: &'a Owners) -> Result<Self, NotCommitted> {
         let mut accounts = BTreeMap::new();
         for (id, owner) in owners {
-            let state = owner.lock()?;
+            let state = owner.lock().map_err(NotCommitted::of(id))?;
             let usage = state.usage(&owner.spec().quota);
             let locked = Locked {
                 owner,
@@ -194,30 +207,32 @@ impl<'a> Work<'a> {
     }
 
     /// Gives every append its place, and durably reserves the numbers. Nothing can be seen of it.
-    fn plan(&mut self, batch: &'a Batch, written: &[Written]) -> Result<Vec<Step>, StoreError> {
+    fn plan(&mut self, batch: &'a Batch, written: &[Written]) -> Result<Vec<Step>, NotCommitted> {
         let mut steps = Vec::with_capacity(batch.appends.len());
         let mut planned: BTreeMap<(&AccountId, Guid), Appended> = BTreeMap::new();
         for (append, written) in batch.appends.iter().zip(written) {
-            let account = self
-                .accounts
-                .get_mut(&append.account.id)
-                .ok_or(StoreError::Gone)?;
-            let known = match planned.get(&(&append.account.id, append.delivery)) {
+            let id = &append.account.id;
+            let account = self.accounts.get_mut(id).ok_or(StoreError::Gone)?;
+            let known = match planned.get(&(id, append.delivery)) {
                 Some(twin) => Some(twin.clone()),
-                None if append.repeated => account.delivered(self.shared, append)?,
+                None if append.repeated => account
+                    .delivered(self.shared, append)
+                    .map_err(NotCommitted::of(id))?,
                 None => None,
             };
             let step = match known {
                 Some(appended) => Step::Known(appended),
-                None => account.place(self.shared, append, written)?,
+                None => account
+                    .place(self.shared, append, written)
+                    .map_err(NotCommitted::of(id))?,
             };
             if let Step::New { appended, .. } = &step {
-                planned.insert((&append.account.id, append.delivery), appended.clone());
+                planned.insert((id, append.delivery), appended.clone());
             }
             steps.push(step);
         }
-        for account in self.accounts.values_mut() {
-            account.reserve(self.shared)?;
+        for (id, account) in &mut self.accounts {
+            account.reserve(self.shared).map_err(NotCommitted::of(id))?;
         }
         Ok(steps)
     }

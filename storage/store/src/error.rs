@@ -43,6 +43,13 @@ pub enum StoreError {
     Index(String),
 }
 
+impl StoreError {
+    /// Whether a file or folder was not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         if facteur_disk::is_no_space(&error) {

@@ -61,6 +61,7 @@ pub use batch::{Append, Appended, Batch, Committed, MemoryEntry, QuotaCheck};
 pub use body::{Body, StagedFile, Staging};
 pub use changes::Changes;
 pub use checkpoint::Checkpoints;
+pub use commit::NotCommitted;
 pub use error::StoreError;
 pub use export::{ExportFormat, Exported};
 pub use facteur_journal::{Clock, Fsync};

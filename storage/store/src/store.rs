@@ -8,7 +8,7 @@ use facteur_model::{AccountId, AccountSpec, MailboxName, SpecialUse, Usage};
 use facteur_spool::Spool;
 
 use crate::{
-    Account, Batch, Checkpoints, Committed, Staging, StoreError,
+    Account, Batch, Checkpoints, Committed, NotCommitted, Staging, StoreError,
     body::MakeRoom,
     checkpoint, commit,
     shared::{Shared, Spooled},
@@ -132,6 +132,15 @@ impl Store {
     /// # Errors
     /// Then nothing of the batch was done.
     pub fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.deliver(batch).map_err(|failed| failed.cause)
+    }
+
+    /// As [`Self::commit`], for batches of several accounts: says whose they are that cannot take
+    /// anything now, so that the others need not wait for them.
+    ///
+    /// # Errors
+    /// Then nothing of the batch was done.
+    pub fn deliver(&self, batch: Batch) -> Result<Committed, NotCommitted> {
         commit::commit(&self.shared, &batch)
     }
 

@@ -10,6 +10,7 @@
 mod broken;
 mod full;
 mod mail;
+mod one_account;
 mod small;
 mod state;
 

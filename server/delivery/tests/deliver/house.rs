@@ -3,7 +3,7 @@
 use std::{io::Read, path::PathBuf, sync::Arc};
 
 use facteur_address::Address;
-use facteur_delivery::{Arrived, Deliverer, LocalRecipient, Options, Outcome};
+use facteur_delivery::{Arrived, Deliverer, LocalRecipient, Options, Outcome, PutOff};
 use facteur_directory::{AccountRecord, QuotaLimits};
 use facteur_model::{AccountId, AccountSpec, Guid, MailboxName, SpecialUse};
 use facteur_spool::{BodyType, Entry, Origin, QueueId};
@@ -135,7 +135,9 @@ impl House {
     /// Plans and commits.
     pub(crate) fn deliver(&self, message: &Arrived, recipients: &[LocalRecipient]) -> Done {
         let mut batch = Batch::default();
-        let outcomes = self.deliverer.plan(message, recipients, &mut batch);
+        let outcomes = self
+            .deliverer
+            .plan(message, recipients, &PutOff::default(), &mut batch);
         let sent = batch
             .spool
             .iter()

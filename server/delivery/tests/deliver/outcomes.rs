@@ -1,6 +1,6 @@
 //! What each recipient's delivery comes to.
 
-use facteur_delivery::{Options, Outcome};
+use facteur_delivery::{Options, Outcome, PutOff};
 use facteur_directory::QuotaLimits;
 
 use crate::house::{House, MESSAGE};
@@ -90,7 +90,12 @@ fn of_two_planned_at_once_the_second_is_refused_when_both_do_not_fit() {
         ];
         let mut batch = facteur_store::Batch::default();
         let deliverer = &house.deliverer;
-        let outcomes = deliverer.plan(&house.arrived(MESSAGE), &recipients, &mut batch);
+        let outcomes = deliverer.plan(
+            &house.arrived(MESSAGE),
+            &recipients,
+            &PutOff::default(),
+            &mut batch,
+        );
         (outcomes, batch)
     };
     let [(first, one), (second, two)] = [plan(), plan()];

@@ -1,7 +1,7 @@
 //! The messages' files, under temporary names before anything is locked.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -12,8 +12,8 @@ use facteur_message::{Limits, Scanned, Scanner};
 use facteur_model::{Guid, InternalDate, MailFormat, MailboxName};
 use facteur_sdbox::{Metadata, NewMessage, Source};
 
-use super::Owners;
-use crate::{Append, Batch, Body, StoreError, read, record::Content, shared::Shared};
+use super::{Failed, NotCommitted, Owners};
+use crate::{Append, Batch, Body, StoreError, owner::Owner, read, record::Content, shared::Shared};
 
 /// A message's file under its temporary name, which goes if it gets no other.
 pub(super) struct Written {
@@ -91,47 +91,67 @@ pub(super) fn write<'a>(
     batch: &'a Batch,
     owners: &Owners,
     bodies: &mut Bodies<'a>,
-) -> Result<Vec<Written>, StoreError> {
+) -> Result<Vec<Written>, NotCommitted> {
     let created = InternalDate::from(SystemTime::now()).unix();
     let mut written = Vec::with_capacity(batch.appends.len());
-    let mut dirs = BTreeSet::new();
+    let mut dirs = BTreeMap::new();
+    let mut failed = Failed::default();
     for appends in batch.appends.chunks(SYNCED_TOGETHER) {
         let mut large = Vec::new();
         for append in appends {
-            let owner = owners.get(&append.account.id).ok_or(StoreError::Gone)?;
-            let format = owner.layout.format();
-            let mut dir = owner.layout.tmp(&append.mailbox);
-            let first = write_one(shared, (format, &dir), append, created);
-            let is_elsewhere = match &first {
-                Err(StoreError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
-                _ => false,
+            let id = &append.account.id;
+            if failed.has(id) {
+                continue;
+            }
+            let owner = owners.get(id).ok_or(StoreError::Gone)?;
+            let (mut one, file, dir) = match write_somewhere(shared, owner, append, created) {
+                Ok(written) => written,
+                Err(cause) => {
+                    failed.note(id, cause);
+                    continue;
+                }
             };
-            let (mut one, file) = if is_elsewhere {
-                dir = owner.layout.tmp(&MailboxName::inbox());
-                write_one(shared, (format, &dir), append, created)
-                    .map_err(|error| without_home(owner.layout.home(), error))?
-            } else {
-                first?
-            };
-            one.is_elsewhere = is_elsewhere;
             match bodies.inline(&append.body, &append.prefix) {
                 Some(inline) => one.content = inline,
                 None => {
                     one.is_large = true;
-                    large.push(file);
-                    dirs.insert(dir);
+                    large.push((id, file));
+                    dirs.insert(dir, id);
                 }
             }
             written.push(one);
         }
-        for file in large {
-            file.sync_all()?;
+        for (id, file) in large {
+            file.sync_all()
+                .map_err(|error| NotCommitted::of(id)(error.into()))?;
         }
     }
-    for dir in dirs {
-        shared.disk.sync_dir(&dir)?;
+    for (dir, id) in dirs {
+        let synced = shared.disk.sync_dir(&dir);
+        synced.map_err(|error| NotCommitted::of(id)(error.into()))?;
     }
-    Ok(written)
+    failed.or(written)
+}
+
+/// Writes a message in its mailbox, or in INBOX; says in which folder it lies now.
+fn write_somewhere(
+    shared: &Shared,
+    owner: &Owner,
+    append: &Append,
+    created: i64,
+) -> Result<(Written, DiskFile, PathBuf), StoreError> {
+    let format = owner.layout.format();
+    let dir = owner.layout.tmp(&append.mailbox);
+    match write_one(shared, (format, &dir), append, created) {
+        Err(error) if error.is_not_found() => {
+            let dir = owner.layout.tmp(&MailboxName::inbox());
+            let (mut one, file) = write_one(shared, (format, &dir), append, created)
+                .map_err(|error| without_home(owner.layout.home(), error))?;
+            one.is_elsewhere = true;
+            Ok((one, file, dir))
+        }
+        written => written.map(|(one, file)| (one, file, dir)),
+    }
 }
 
 /// Whether the files are still where they were written.
