@@ -111,14 +111,14 @@ impl DomainQuota {
         }
     }
 
-    /// Sets room aside for a strict change, as the store's [`facteur_store::Gate`].
-    pub fn reserve(&self, account: &AccountId, added: Usage) -> Option<Permit> {
+    /// Sets room aside for a change, as the store's [`facteur_store::Gate`].
+    pub fn reserve(&self, account: &AccountId, added: Usage, grace: u8) -> Option<Permit> {
         let domain = domain_of(account);
         let mut domains = self.shared.lock();
         let Some(count) = domains.get_mut(domain) else {
             return Some(Permit::free());
         };
-        if !count.has_room(added.bytes, 0) {
+        if !count.has_room(added.bytes, grace.into()) {
             return None;
         }
         count.reserved = count.reserved.saturating_add(added.bytes);

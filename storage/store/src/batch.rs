@@ -57,8 +57,8 @@ pub struct Append {
 pub enum QuotaCheck {
     /// To the byte (APPEND, COPY).
     Strict,
-    /// Of the account's limits and so many per cent more: whoever judged before did not know of what
-    /// others were about to store. Limits over several accounts are not asked for again.
+    /// Of the limits and so many per cent more: whoever judged before did not know of what others were
+    /// about to store.
     Grace(u8),
     /// Whatever was accepted is delivered.
     Ignore,

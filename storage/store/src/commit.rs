@@ -76,9 +76,11 @@ fn attempt(shared: &Arc<Shared>, batch: &Batch) -> Result<Committed, NotCommitte
             owner.show(shared, &mut state, &mut wakes);
         }
     }
+    // It is told, or has failed.
+    drop(permits);
     waited?;
     finish_spool(shared, batch, staged);
-    drop((permits, entered));
+    drop(entered);
     drop(wakes);
     if !batch.spool.is_empty()
         && let Some(wake) = &*shared.on_spooled.load()

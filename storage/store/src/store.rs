@@ -173,7 +173,7 @@ impl Store {
         self.shared.on_usage.store(Some(Arc::new(told)));
     }
 
-    /// Asks `gate` before a strict append, or a copy, lets an account hold more.
+    /// Asks `gate` before an append or a copy lets an account hold more.
     pub fn set_gate(&self, gate: Option<Gate>) {
         self.shared.gate.store(gate.map(Arc::new));
     }

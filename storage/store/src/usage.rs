@@ -26,10 +26,10 @@ pub struct UsageChange<'a> {
 /// be quick and must not call the store.
 pub type UsageChanged = Arc<dyn Fn(&UsageChange<'_>) + Send + Sync>;
 
-/// Asked whether an account that has room may hold so much more: for limits over several accounts.
-/// Called with the account locked, as [`UsageChanged`]. What it answers with is dropped once the change
-/// was told, or has failed.
-pub type Gate = Arc<dyn Fn(&AccountId, Usage) -> Option<Permit> + Send + Sync>;
+/// Asked whether an account that has room may hold so much more, of limits and so many per cent more:
+/// for limits over several accounts. Called with the account locked, as [`UsageChanged`]. What it answers
+/// with is dropped once the change was told, or has failed.
+pub type Gate = Arc<dyn Fn(&AccountId, Usage, u8) -> Option<Permit> + Send + Sync>;
 
 /// What a [`Gate`] set aside, until it is dropped.
 pub struct Permit(Option<Box<dyn Any + Send>>);
@@ -146,9 +146,36 @@ impl Shared {
         if !account.quota.allow(folder, usage, added) {
             return Err(StoreError::OverQuota);
         }
+        self.pass_gate(account, folder, added, 0)
+    }
+
+    /// The same of limits and so many per cent more.
+    pub(crate) fn admit_with_grace(
+        &self,
+        account: &AccountSpec,
+        folder: &MailboxName,
+        (usage, added): (Usage, Usage),
+        per_cent: u8,
+    ) -> Result<Permit, StoreError> {
+        let limits = &account.quota;
+        let has_room = limits.is_unlimited()
+            || (limits.stretched(per_cent.into())).allow(folder, usage, added);
+        if !has_room {
+            return Err(StoreError::OverQuota);
+        }
+        self.pass_gate(account, folder, added, per_cent)
+    }
+
+    fn pass_gate(
+        &self,
+        account: &AccountSpec,
+        folder: &MailboxName,
+        added: Usage,
+        grace: u8,
+    ) -> Result<Permit, StoreError> {
         match &*self.gate.load() {
             Some(gate) if account.quota.counts(folder) => {
-                gate(&account.id, added).ok_or(StoreError::OverQuota)
+                gate(&account.id, added, grace).ok_or(StoreError::OverQuota)
             }
             _ => Ok(Permit::free()),
         }

@@ -246,7 +246,7 @@ fn follow_usage(
     }));
     let domains = domains.cloned();
     store.set_gate(domains.map(|domains| {
-        let gate = move |account: &AccountId, added| domains.reserve(account, added);
+        let gate = move |account: &AccountId, added, grace| domains.reserve(account, added, grace);
         Arc::new(gate) as Gate
     }));
 }

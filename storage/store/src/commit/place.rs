@@ -88,10 +88,10 @@ impl Locked<'_> {
                 self.permits.push(admitted);
             }
             QuotaCheck::Grace(per_cent) => {
-                let limits = limits.stretched(per_cent.into());
-                if !limits.allow(&append.mailbox, self.usage, added) {
-                    return Err(StoreError::OverQuota);
-                }
+                let (account, mailbox) = (&append.account, &append.mailbox);
+                let sizes = (self.usage, added);
+                let admitted = shared.admit_with_grace(account, mailbox, sizes, per_cent)?;
+                self.permits.push(admitted);
             }
             QuotaCheck::Ignore => {}
         }
