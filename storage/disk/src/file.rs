@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Disk,
+    Disk, about,
     power::{Log, SyncOf},
 };
 
@@ -84,7 +84,7 @@ impl Disk {
                 self.unlink(&path)?;
                 Ok(file)
             }
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err(about(dir)(errno.into())),
         }
     }
 
@@ -95,7 +95,7 @@ impl Disk {
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut file = self.open(path)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        file.read_to_end(&mut bytes).map_err(about(path))?;
         Ok(bytes)
     }
 
@@ -105,10 +105,11 @@ impl Disk {
         open: impl FnOnce() -> io::Result<File>,
         id: impl FnOnce(&mut Log) -> Option<usize>,
     ) -> io::Result<DiskFile> {
-        let (file, id) = match &self.recorder {
-            None => (open()?, None),
-            Some(recorder) => recorder.opening(open, id)?,
+        let opened = match &self.recorder {
+            None => open().map(|file| (file, None)),
+            Some(recorder) => recorder.opening(open, id),
         };
+        let (file, id) = opened.map_err(about(path))?;
         Ok(DiskFile {
             file,
             disk: self.clone(),

@@ -111,10 +111,40 @@ impl Disk {
     }
 }
 
+/// Says in an error which file or folder it is about, for the log. Not where callers ask for the kind
+/// and go on: that something is not there, or there already, or that there is no room.
+fn about(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    use io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
+    move |error| match error.kind() {
+        NotFound | AlreadyExists | NotADirectory => error,
+        _ if is_no_space(&error) => error,
+        kind => io::Error::new(kind, format!("{}: {error}", path.display())),
+    }
+}
+
 /// Whether an error says that there is no room: `ENOSPC`, or the file system's own quota.
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_which_file_they_are_about_and_keep_their_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        std::fs::write(folder.path().join("full"), "x").unwrap();
+        // Root is refused nothing, but a folder is no file, and one that is not empty stays.
+        let error = disk.remove_dir(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+        let path = folder.path().display().to_string();
+        assert!(error.to_string().starts_with(&path), "{error}");
+        let error = disk.open(&folder.path().join("none")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(2));
+    }
 }

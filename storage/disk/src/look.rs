@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{Dir, FileType};
 
-use crate::{Disk, EntryKind};
+use crate::{Disk, EntryKind, about};
 
 /// When a file or folder was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Disk {
     /// As `opendir(3)` and `readdir(3)`; what was seen until then was there.
     pub fn each_name(&self, path: &Path, mut see: impl FnMut(&[u8], EntryKind)) -> io::Result<()> {
         self.point_at("read_dir", path)?;
-        let dir = File::open(path)?;
+        let dir = File::open(path).map_err(about(path))?;
         for entry in Dir::read_from(&dir)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -63,7 +63,7 @@ impl Disk {
         self.point_at("stat", path)?;
         let found = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            found => found?,
+            found => found.map_err(about(path))?,
         };
         let time = |seconds: i64, nanos: i64| {
             let at = Duration::from_secs(seconds.unsigned_abs());

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::{Disk, power::SyncOf};
+use crate::{Disk, about, power::SyncOf};
 
 /// What a name in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl FileSystem {
         )? {
             return Ok(());
         }
-        rustix::fs::syncfs(&self.folder).map_err(io::Error::from)
+        rustix::fs::syncfs(&self.folder).map_err(|errno| about(&self.path)(errno.into()))
     }
 }
 
@@ -110,6 +110,7 @@ impl Disk {
             || DirBuilder::new().mode(0o700).create(path),
             |log, ()| log.made_dir(path),
         )
+        .map_err(about(path))
     }
 
     /// Makes a folder and those above it that are missing, and makes them durable.
@@ -149,7 +150,8 @@ impl Disk {
         if self.sync_recorded("sync_dir", Some(path), SyncOf::Dir(path))? {
             return Ok(());
         }
-        File::open(path)?.sync_all()
+        let folder = File::open(path).map_err(about(path))?;
+        folder.sync_all().map_err(about(path))
     }
 
     /// The file system of the folder `path`.
@@ -159,7 +161,7 @@ impl Disk {
     pub fn file_system(&self, path: &Path) -> io::Result<FileSystem> {
         self.point_at("open", path)?;
         Ok(FileSystem {
-            folder: File::open(path)?,
+            folder: File::open(path).map_err(about(path))?,
             path: path.to_owned(),
             disk: self.clone(),
         })
@@ -174,7 +176,8 @@ impl Disk {
         if self.sync_recorded("sync_file_system", Some(path), SyncOf::All(path))? {
             return Ok(());
         }
-        rustix::fs::syncfs(File::open(path)?).map_err(io::Error::from)
+        let folder = File::open(path).map_err(about(path))?;
+        rustix::fs::syncfs(folder).map_err(|errno| about(path)(errno.into()))
     }
 
     /// Renames; an existing `to` is replaced.
@@ -184,6 +187,7 @@ impl Disk {
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.point_at("rename", to)?;
         self.recorded(|| fs::rename(from, to), |log, ()| log.renamed(from, to))
+            .map_err(about(to))
     }
 
     /// Renames unless `to` exists.
@@ -204,6 +208,7 @@ impl Disk {
             result => result.map_err(io::Error::from),
         };
         self.recorded(rename, |log, ()| log.renamed(from, to))
+            .map_err(about(to))
     }
 
     /// Gives a file a second name.
@@ -213,6 +218,7 @@ impl Disk {
     pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.point_at("link", to)?;
         self.recorded(|| fs::hard_link(from, to), |log, ()| log.linked(from, to))
+            .map_err(about(to))
     }
 
     /// Makes a symbolic link at `path` that says `target`.
@@ -225,6 +231,7 @@ impl Disk {
             || std::os::unix::fs::symlink(target, path),
             |log, ()| log.made_link(target, path),
         )
+        .map_err(about(path))
     }
 
     /// What the symbolic link at `path` says; `None` when it is missing or no link.
@@ -243,7 +250,7 @@ impl Disk {
             {
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(about(path)(error)),
         }
     }
 
@@ -254,6 +261,7 @@ impl Disk {
     pub fn unlink(&self, path: &Path) -> io::Result<()> {
         self.point_at("unlink", path)?;
         self.recorded(|| fs::remove_file(path), |log, ()| log.removed(path))
+            .map_err(about(path))
     }
 
     /// Removes a file's name if it is there; says whether it was.
@@ -275,6 +283,7 @@ impl Disk {
     pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.point_at("remove_dir", path)?;
         self.recorded(|| fs::remove_dir(path), |log, ()| log.removed(path))
+            .map_err(about(path))
     }
 
     /// Removes a folder and all that is in it. One that is killed may leave half of it.
@@ -289,6 +298,7 @@ impl Disk {
             return Err(strike.error);
         }
         self.recorded(|| fs::remove_dir_all(path), |log, ()| log.removed_all(path))
+            .map_err(about(path))
     }
 
     /// The names in a folder, in no order.
@@ -297,7 +307,8 @@ impl Disk {
     /// As `opendir(3)` and `readdir(3)`.
     pub fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.point_at("read_dir", path)?;
-        fs::read_dir(path)?
+        fs::read_dir(path)
+            .map_err(about(path))?
             .map(|entry| {
                 let entry = entry?;
                 let kind = entry.file_type()?;
@@ -334,7 +345,7 @@ impl Disk {
             {
                 Ok(false)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(about(path)(error)),
         }
     }
 
@@ -357,7 +368,7 @@ impl Disk {
             {
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(about(path)(error)),
         }
     }
 
@@ -367,7 +378,7 @@ impl Disk {
     /// As `stat(2)`.
     pub fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
         self.point_at("stat", path)?;
-        let found = fs::metadata(path)?;
+        let found = fs::metadata(path).map_err(about(path))?;
         Ok((found.dev(), found.ino()))
     }
 
@@ -411,12 +422,14 @@ impl Disk {
         self.point_at("lock", path)?;
         let mut options = fs::OpenOptions::new();
         options.create(true).truncate(false).write(true);
-        let file = self.recorded(
-            || options.open(path),
-            |log, _| {
-                log.opened_or_made(path);
-            },
-        )?;
+        let file = self
+            .recorded(
+                || options.open(path),
+                |log, _| {
+                    log.opened_or_made(path);
+                },
+            )
+            .map_err(about(path))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),

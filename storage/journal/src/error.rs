@@ -20,7 +20,7 @@ pub enum JournalError {
         size: usize,
     },
     /// A file of an existing journal cannot be read. Nothing was changed.
-    #[error("{path}: cannot be read")]
+    #[error("{path}: cannot be read: {source}")]
     Read {
         /// Which file or folder.
         path: PathBuf,

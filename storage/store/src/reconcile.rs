@@ -74,7 +74,7 @@ pub(crate) fn folder(
     }
     new.extend(give_new_uids(disk, &mails, &back, row)?);
     if changes {
-        tracing::warn!(mailbox = %name, found = new.len(), gone = gone.len(), "index is brought in line with the message files");
+        tracing::warn!(path = %mails.display(), found = new.len(), gone = gone.len(), "index is brought in line with the message files");
     }
     let modseq = row.highest_modseq;
     let mut kept: BTreeMap<Uid, MessageRow> = rows
