@@ -226,6 +226,7 @@ impl Journal {
             disk: disk.clone(),
             codec,
             pieces: pieces(&chain),
+            new: files.segments.is_empty(),
             clean: clean && chain.damage.is_empty() && files.damaged.is_empty(),
             unreadable: set_aside(&disk, &files),
             torn: chain.torn,

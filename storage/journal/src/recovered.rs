@@ -40,11 +40,17 @@ pub struct Recovered {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) damage: Vec<Damage>,
     pub(crate) unreadable: Vec<PathBuf>,
+    pub(crate) new: bool,
     pub(crate) clean: bool,
     pub(crate) torn: bool,
 }
 
 impl Recovered {
+    /// Whether there was no journal: it is new, or somebody removed it.
+    pub fn is_new(&self) -> bool {
+        self.new
+    }
+
     /// Whether the journal had been closed in order, or is new.
     pub fn was_clean(&self) -> bool {
         self.clean

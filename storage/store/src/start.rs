@@ -49,7 +49,7 @@ pub(crate) fn open(disk: Disk, options: Options) -> Result<Arc<Shared>, StoreErr
             ..facteur_journal::Options::new(options.state.join("journal"))
         },
     )?;
-    let damaged = report(&recovered);
+    let damaged = report(&recovered, &disk, &options.state)?;
     understand(&recovered)?;
     let mut run = Run::next(&disk, &options.state, recovered.was_clean(), damaged)?;
     let log = Arc::new(Log::new(journal, size, options.fsync));
@@ -126,14 +126,18 @@ fn understand(recovered: &Recovered) -> Result<(), StoreError> {
 }
 
 /// Says what the journal has lost; whether it has.
-fn report(recovered: &Recovered) -> bool {
+fn report(recovered: &Recovered, disk: &Disk, state: &Path) -> Result<bool, StoreError> {
+    let gone = recovered.is_new() && disk.kind(&Run::path(state))?.is_some();
+    if gone {
+        tracing::error!(journal = %state.join("journal").display(), "the journal is gone: what it had is lost, but for what had reached the files; the accounts are looked through");
+    }
     for damage in recovered.damage() {
         tracing::error!(from = %damage.from, to = %damage.to, "the journal is damaged: what it had there is lost, but for what had reached the files; the accounts are looked through");
     }
     for path in recovered.unreadable() {
         tracing::error!(path = %path.display(), "file of the journal is damaged and was set aside");
     }
-    !recovered.damage().is_empty() || !recovered.unreadable().is_empty()
+    Ok(gone || !recovered.damage().is_empty() || !recovered.unreadable().is_empty())
 }
 
 /// How often the store ended in the middle of something.
@@ -157,8 +161,12 @@ pub(crate) struct Run {
 const DOUBTED: &str = "-";
 
 impl Run {
+    fn path(state: &Path) -> PathBuf {
+        state.join("run")
+    }
+
     fn next(disk: &Disk, state: &Path, clean: bool, damaged: bool) -> Result<Self, StoreError> {
-        let path = state.join("run");
+        let path = Self::path(state);
         let boot = boot_id(disk)?;
         let text = match disk.read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -398,3 +398,23 @@ fn changes_that_a_kill_let_be_carried_on_only_in_part_are_done_in_their_order() 
     }
     assert!(writes > 3, "{writes}");
 }
+
+#[test]
+fn a_journal_that_somebody_removed_is_told_and_what_is_in_the_files_is_shown_at_once() {
+    let world = World::new();
+    let (store, faults) = world.open_with_faults();
+    deliver(&world, &store, "bob", "before");
+    store.checkpoint().unwrap();
+    store.close().unwrap();
+    drop((store, faults));
+    let (store, faults) = world.open_with_faults();
+    assert_eq!(damages(&world), 0);
+    for token in ["one", "two"] {
+        deliver(&world, &store, "bob", token);
+    }
+    kill(store, &faults);
+    fs::remove_dir_all(world.dir.path().join("state/journal")).unwrap();
+    let store = world.open();
+    assert_eq!(damages(&world), 1);
+    assert_eq!(tokens(&world, &store, "bob", "INBOX").len(), 3);
+}
