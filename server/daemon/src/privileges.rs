@@ -19,6 +19,14 @@ use facteur_runtime::{Item, Kind, ListenAddress, ListenSocket, Supplier};
 
 use crate::wiring::{self, Key};
 
+/// Whether there is somebody to serve as; of use to root alone.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    match rustix::process::geteuid().is_root() {
+        true => identity(config).map(drop),
+        false => Ok(()),
+    }
+}
+
 /// Who the server becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {

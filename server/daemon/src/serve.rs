@@ -58,7 +58,7 @@ async fn serve(
     let mut signals = Signals::new()?;
     let config = gathered.loaded.config.clone();
     let parts = Parts::open(&config).await?;
-    let tls = Tls::new(&wiring::tls_options(&config), &certificates(&gathered)?)?;
+    let tls = tls(&gathered.loaded, &certificates(&gathered)?)?;
     doubt(&gathered.loaded);
     let mut running = Running {
         source,
@@ -130,7 +130,7 @@ impl Running {
         wiring::check(&gathered.loaded)?;
         let certificates = certificates(&gathered)?;
         // What can fail comes first; a certificate that is broken changes nothing.
-        Tls::new(&wiring::tls_options(&config), &certificates)?;
+        tls(&gathered.loaded, &certificates)?;
         let directory = wiring::directory::open(&config, false).await?;
         doubt(&gathered.loaded);
         self.listen(gathered)?;
@@ -164,6 +164,13 @@ impl Running {
 
 fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<CertificateSource>> {
     wiring::certificates(gathered).map_err(|error| wiring::located(&gathered.loaded, error))
+}
+
+/// TLS with these certificates.
+fn tls(loaded: &Loaded, certificates: &[CertificateSource]) -> anyhow::Result<Tls> {
+    let config = &loaded.config;
+    Tls::new(&wiring::tls_options(config), certificates)
+        .map_err(|error| wiring::located(loaded, wiring::certificate_refused(config, error)))
 }
 
 /// Says what looks like a mistake. (Of lines in a passwd-file the directory speaks itself.)

@@ -13,7 +13,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
@@ -58,8 +61,10 @@ impl Default for TlsOptions {
 /// A certificate chain and its key, as PEM.
 #[derive(Clone)]
 pub struct CertificateSource {
-    /// Where they come from, for messages.
+    /// Where the chain comes from, for messages.
     pub label: String,
+    /// Where the key comes from.
+    pub key_label: String,
     /// The chain, the server's own certificate first.
     pub chain: Vec<u8>,
     /// The private key.
@@ -71,6 +76,18 @@ impl std::fmt::Debug for CertificateSource {
         f.debug_struct("CertificateSource")
             .field("label", &self.label)
             .finish_non_exhaustive()
+    }
+}
+
+impl TlsError {
+    /// The file it is about, as its source names it.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Certificate { label, .. }
+            | Self::Key { label, .. }
+            | Self::Mismatch { label, .. } => Some(label),
+            Self::None | Self::Setup(_) => None,
+        }
     }
 }
 
@@ -94,10 +111,12 @@ pub enum TlsError {
         reason: String,
     },
     /// The key is not the certificate's.
-    #[error("{label}: the private key does not belong to the certificate")]
+    #[error("{label}: the private key does not belong to the certificate {certificate}")]
     Mismatch {
         /// Which file.
         label: String,
+        /// The certificate's.
+        certificate: String,
     },
     /// No certificate was given.
     #[error("no certificate was given")]
@@ -276,11 +295,11 @@ impl Certificates {
 }
 
 fn load_one(source: &CertificateSource) -> Result<(Arc<CertifiedKey>, Vec<String>), TlsError> {
-    let label = || source.label.clone();
     let bad_certificate = |reason: String| TlsError::Certificate {
-        label: label(),
+        label: source.label.clone(),
         reason,
     };
+    let label = || source.key_label.clone();
     let chain = CertificateDer::pem_slice_iter(&source.chain)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| bad_certificate(error.to_string()))?;
@@ -290,10 +309,16 @@ fn load_one(source: &CertificateSource) -> Result<(Arc<CertifiedKey>, Vec<String
     let names = inspect(own, &source.label).map_err(bad_certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&source.key).map_err(|error| TlsError::Key {
         label: label(),
-        reason: error.to_string(),
+        reason: match error {
+            pem::Error::NoItemsFound => "no PRIVATE KEY block in it".to_owned(),
+            error => error.to_string(),
+        },
     })?;
     let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { label: label() },
+        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
+            label: label(),
+            certificate: source.label.clone(),
+        },
         other => TlsError::Key {
             label: label(),
             reason: other.to_string(),
@@ -367,6 +392,7 @@ pub fn self_signed(hosts: &[String]) -> Result<CertificateSource, rcgen::Error> 
     let certificate = parameters.self_signed(&key)?;
     Ok(CertificateSource {
         label: "self-signed".to_owned(),
+        key_label: "self-signed".to_owned(),
         chain: certificate.pem().into_bytes(),
         key: key.serialize_pem().into_bytes(),
     })

@@ -119,17 +119,19 @@ fn file_that_is_no_certificate_or_key_is_named_in_the_error() {
     let good = source("one.example");
     let empty = CertificateSource {
         label: "/etc/ssl/mail.pem".to_owned(),
+        key_label: "/etc/ssl/mail.key".to_owned(),
         chain: Vec::new(),
         key: good.key.clone(),
     };
     let error = Tls::new(&TlsOptions::default(), &[empty]).unwrap_err();
     assert!(error.to_string().contains("/etc/ssl/mail.pem"), "{error}");
-    let keyless = CertificateSource {
-        key: b"-----BEGIN".to_vec(),
-        ..good
-    };
-    assert!(matches!(
-        Tls::new(&TlsOptions::default(), &[keyless]),
-        Err(TlsError::Key { .. })
-    ));
+    for key in [&b"-----BEGIN"[..], b"", &source("one.example").key] {
+        let unkeyed = CertificateSource {
+            key: key.to_vec(),
+            key_label: "/etc/ssl/mail.key".to_owned(),
+            ..good.clone()
+        };
+        let error = Tls::new(&TlsOptions::default(), &[unkeyed]).unwrap_err();
+        assert_eq!(error.label(), Some("/etc/ssl/mail.key"), "{error}");
+    }
 }

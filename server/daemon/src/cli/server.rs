@@ -89,6 +89,7 @@ pub(super) fn open_store(config: &Config) -> anyhow::Result<Option<Store>> {
         return Ok(None);
     }
     crate::privileges::become_owner(&state)?;
+    crate::log::start_warnings();
     let store = Store::open(wiring::store_options(config)?).with_context(|| {
         format!(
             "cannot open the mail store {}, and no server answers at {}",

@@ -20,6 +20,15 @@ pub(crate) struct LogControl {
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    // A word alone would be taken for a part of the program of which all is logged, and of all others
+    // nothing: a misspelt level would silence the server.
+    for part in level.split(',').map(str::trim) {
+        let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        anyhow::ensure!(
+            is_level || part.contains('='),
+            "{part:?} is no level: use error, warn, info, debug or trace, or for a part of the program PART=LEVEL"
+        );
+    }
     // rustls warns of every client that connects by an address; only what is given for it by name
     // in the configuration comes before this.
     EnvFilter::builder()
@@ -36,6 +45,19 @@ pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
         mail_log_events: _,
     } = log;
     filter(level).map(drop)
+}
+
+/// Begins to log what is amiss, for commands that do themselves what a server would: what the store has
+/// to say of a damaged journal or index it says once.
+pub(crate) fn start_warnings() {
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .with_filter(LevelFilter::WARN);
+    // Somebody else logs already.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
 /// Begins to log. Once in a process.
@@ -101,4 +123,25 @@ fn log_panics() {
             .then(|| trace.to_string());
         tracing::error!(place, what, trace, "defect: a task has panicked");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_level_is_refused_and_would_silence_nothing() {
+        for level in ["info", "WARN", "off", "info,facteur_queue=debug"] {
+            filter(level).unwrap();
+        }
+        for level in [
+            "",
+            "loud",
+            "inof",
+            "info,facteur_queue",
+            "facteur_queue=loud",
+        ] {
+            filter(level).unwrap_err();
+        }
+    }
 }

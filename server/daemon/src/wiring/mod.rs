@@ -33,7 +33,9 @@ pub(crate) use listeners::{server_options, specs};
 pub(crate) use parts::Parts;
 pub(crate) use paths::Paths;
 pub(crate) use store::options as store_options;
-pub(crate) use tls::{certificate_files, certificates, options as tls_options};
+pub(crate) use tls::{
+    certificate_files, certificates, options as tls_options, refused as certificate_refused,
+};
 
 use crate::source::Gathered;
 
@@ -74,8 +76,8 @@ pub(crate) fn check_certificates(loaded: &Loaded) -> Result<(), Problems> {
         files: HashMap::new(),
     };
     let tls = certificates(&gathered).and_then(|certificates| {
-        facteur_runtime::Tls::new(&tls_options(config), &certificates)?;
-        Ok(())
+        let tls = facteur_runtime::Tls::new(&tls_options(config), &certificates);
+        tls.map(drop).map_err(|error| tls::refused(config, error))
     });
     refuse(loaded, [tls])
 }
@@ -99,6 +101,8 @@ pub(crate) fn doubts(loaded: &Loaded) -> Vec<Problem> {
                 .into_iter()
                 .filter_map(|(key, path)| Some((key, path.as_ref()?))),
         );
+    let nobody = crate::privileges::check(&loaded.config).err();
+    let nobody = nobody.map(|error| loaded.problem("process.user", format!("{error:#}")));
     paths
         .filter(|(_, path)| is_missing(path))
         .map(|(key, path)| {
@@ -110,6 +114,7 @@ pub(crate) fn doubts(loaded: &Loaded) -> Vec<Problem> {
                 .into_iter()
                 .map(|line| loaded.problem("directory.url", line)),
         )
+        .chain(nobody)
         .collect()
 }
 
@@ -171,4 +176,28 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_that_cannot_be_used_is_told_with_the_line_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        let make = || facteur_runtime::self_signed(&["a.example".to_owned()]).unwrap();
+        std::fs::write(&cert, make().chain).unwrap();
+        std::fs::write(&key, make().key).unwrap();
+        let (cert, key) = (cert.display(), key.display());
+        let text = format!("[tls]\nssl_cert = \"{cert}\"\nssl_key = \"{key}\"\n");
+        let loaded = Config::parse(Path::new("facteur.toml"), &text).unwrap();
+        let error = check_certificates(&loaded).unwrap_err().to_string();
+        assert_eq!(
+            error.trim(),
+            format!(
+                "facteur.toml:3: tls.ssl_key: {key}: the private key does not belong to the certificate {cert}"
+            )
+        );
+    }
 }

@@ -7,7 +7,7 @@ use facteur_config::{
     Config,
     sections::{Certificate, MinProtocol as Oldest, Tls},
 };
-use facteur_runtime::{CertificateSource, MinProtocol, TlsOptions, self_signed};
+use facteur_runtime::{CertificateSource, MinProtocol, TlsError, TlsOptions, self_signed};
 
 use super::{Paths, key::Key};
 use crate::{files, source::Gathered};
@@ -47,11 +47,22 @@ pub(crate) fn certificates(gathered: &Gathered) -> anyhow::Result<Vec<Certificat
             let read = |path, key| gathered.file(path).context(Key::new(key));
             Ok(CertificateSource {
                 label: chain.display().to_string(),
+                key_label: key.display().to_string(),
                 chain: read(chain, chain_key)?,
                 key: read(key, key_key)?,
             })
         })
         .collect()
+}
+
+/// What is wrong with a certificate, with the key that names its file.
+pub(crate) fn refused(config: &Config, error: TlsError) -> anyhow::Error {
+    let label = error.label().unwrap_or_default();
+    let mut files = certificate_files(config).into_iter().flatten();
+    match files.find(|(_, path)| path.display().to_string() == label) {
+        Some((key, _)) => anyhow::Error::from(error).context(Key::new(key)),
+        None => error.into(),
+    }
 }
 
 /// The files of each certificate: chain and private key, with the keys that name them.
@@ -82,6 +93,7 @@ fn self_signed_certificate(paths: &Paths) -> anyhow::Result<CertificateSource> {
     let made = if chain.exists() && key.exists() {
         CertificateSource {
             label: chain.display().to_string(),
+            key_label: key.display().to_string(),
             chain: read(&chain)?,
             key: read(&key)?,
         }
@@ -97,6 +109,7 @@ fn self_signed_certificate(paths: &Paths) -> anyhow::Result<CertificateSource> {
         write(&chain, &made.chain)?;
         CertificateSource {
             label: chain.display().to_string(),
+            key_label: key.display().to_string(),
             ..made
         }
     };
