@@ -70,7 +70,9 @@ impl Transfer {
             pairs.push((*message, there));
         }
         let last = row.uid_next.saturating_sub(1);
-        owner.reserve(shared, folder, last, row.highest_modseq.value())?;
+        owner
+            .reserve(shared, folder, last, row.highest_modseq.value())
+            .map_err(|error| owner.unless_removed(shared, &folder.core, error))?;
         Ok(Self {
             pairs,
             row,
@@ -119,7 +121,8 @@ impl Transfer {
         for (here, there) in &self.pairs {
             let old = owner.locate(from, here.uid).ok_or(StoreError::Gone)?;
             let temporary = owner.layout.temporary(&tmp, shared);
-            link(&shared.disk, &old.path, &temporary)?;
+            link(&shared.disk, &old.path, &temporary)
+                .map_err(|error| owner.unless_removed(shared, to, error))?;
             // From now on it goes if it is not taken.
             links.files.push(NewName::new(temporary, PathBuf::new()));
             let base = match owner.layout.format() {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{self, ErrorKind},
     sync::{Arc, MutexGuard},
 };
 
@@ -17,6 +18,7 @@ use crate::{
     record::{Change, MailboxId},
     shared::Shared,
     usage::Permit,
+    view::Core,
 };
 
 /// An account of a batch, locked.
@@ -75,7 +77,7 @@ impl Locked<'_> {
         if append.create && !self.state.folders.contains_key(&append.mailbox) {
             owner.make_folder(shared, &mut self.state, &append.mailbox, true)?;
         } else if written.is_elsewhere {
-            owner.expect_there(shared, self.state.folder(&append.mailbox)?)?;
+            owner.expect_there(shared, &self.state.folder(&append.mailbox)?.core)?;
         }
         let added = Usage {
             bytes: scanned.size,
@@ -186,18 +188,34 @@ pub(crate) fn next_uid(row: &mut MailboxRow) -> Result<Uid, StoreError> {
 impl Owner {
     /// A message goes only where its file can: another program may have removed the mailbox. Whoever
     /// comes next finds that it is gone.
-    fn expect_there(&self, shared: &Shared, folder: &Folder) -> Result<(), StoreError> {
-        let tmp = self.layout.tmp(&folder.core.name());
+    fn expect_there(&self, shared: &Shared, core: &Core) -> Result<(), StoreError> {
+        let tmp = self.layout.tmp(&core.name());
         if shared.disk.is_dir(&tmp)? {
             return Ok(());
         }
-        let error = std::io::Error::new(
-            std::io::ErrorKind::NotFound,
+        let error = io::Error::new(
+            ErrorKind::NotFound,
             format!("{}: another program has removed the mailbox", tmp.display()),
         );
         let error = StoreError::from(error);
         self.abandon(shared, &error);
         Err(error)
+    }
+
+    /// Why something could not be made in a mailbox: perhaps because that is not there any more.
+    pub(crate) fn unless_removed(
+        &self,
+        shared: &Shared,
+        core: &Core,
+        error: StoreError,
+    ) -> StoreError {
+        match error {
+            StoreError::Io(cause) if cause.kind() == ErrorKind::NotFound => {
+                let there = self.expect_there(shared, core);
+                there.err().unwrap_or(StoreError::Io(cause))
+            }
+            other => other,
+        }
     }
 
     /// Where a new message goes must be nothing: what another program put there is a message.
@@ -217,8 +235,8 @@ impl Owner {
         if shared.disk.kind(&path)?.is_none() {
             return Ok(());
         }
-        let error = std::io::Error::new(
-            std::io::ErrorKind::AlreadyExists,
+        let error = io::Error::new(
+            ErrorKind::AlreadyExists,
             format!("{}: a file that is not this server's", path.display()),
         );
         self.look_through(shared, &error.into())

@@ -6,7 +6,7 @@ use facteur_store::{Append, StoreError};
 
 use crate::{
     outside::drop_in,
-    world::{World, batch, listed, name},
+    world::{World, batch, listed, name, uids},
 };
 
 #[test]
@@ -150,5 +150,35 @@ fn a_delivery_to_a_folder_that_another_program_has_removed_is_refused_until_that
             }
         }
         world.deliver(&store, "bob", "INBOX");
+    }
+}
+
+/// It was refused for ever, as if the server had failed.
+#[test]
+fn messages_for_a_folder_that_another_program_has_removed_are_refused_and_then_it_is_known() {
+    for moved in [false, true] {
+        let world = World::new();
+        let store = world.open();
+        let account = world.account(&store, "bob");
+        account.create(&name("Made")).unwrap();
+        world.deliver(&store, "bob", "INBOX");
+        store.checkpoint().unwrap();
+        fs::remove_dir_all(world.mails("bob", "Made")).unwrap();
+        drop(account);
+        let take_there = || {
+            let inbox = world.mailbox(&store, "bob", "INBOX");
+            match moved {
+                true => inbox.move_to(&uids(&[1]), &name("Made")),
+                false => inbox.copy(&uids(&[1]), &name("Made")),
+            }
+        };
+        let first = take_there();
+        assert!(matches!(first, Err(StoreError::Io(_))), "{first:?}");
+        let second = take_there();
+        assert!(
+            matches!(second, Err(StoreError::NoMailbox(_))),
+            "{second:?}"
+        );
+        assert_eq!(listed(&world.mailbox(&store, "bob", "INBOX")), [1]);
     }
 }
