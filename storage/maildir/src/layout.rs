@@ -174,7 +174,14 @@ impl Layout {
     /// # Errors
     /// As `mkdir(2)`.
     pub fn complete(&self, disk: &Disk, name: &MailboxName) -> io::Result<()> {
-        let folder = self.folder(name);
+        Self::complete_folder(disk, &self.folder(name))
+    }
+
+    /// As [`Layout::complete`], of the mailbox whose folder this is.
+    ///
+    /// # Errors
+    /// As `mkdir(2)`.
+    pub fn complete_folder(disk: &Disk, folder: &Path) -> io::Result<()> {
         for sub in SUBFOLDERS {
             match disk.create_dir(&folder.join(sub)) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

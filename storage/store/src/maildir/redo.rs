@@ -18,7 +18,7 @@ use facteur_compression::Method;
 use facteur_disk::Disk;
 use facteur_format::Source;
 use facteur_index::{Index, MailboxRow};
-use facteur_maildir::{BaseNames, FileName, KeywordFile, Letters, NewMessage, Place};
+use facteur_maildir::{BaseNames, FileName, KeywordFile, Layout, Letters, NewMessage, Place};
 use facteur_model::{Flags, Guid, Uid};
 
 use self::known::Known;
@@ -56,7 +56,13 @@ impl Redone {
     fn known(&mut self, disk: &Disk) -> Result<(&mut Known, &Path), StoreError> {
         let known = match self.files.take() {
             Some(known) => known,
-            None => Known::read(disk, &self.dir, self.row.as_ref())?,
+            None => {
+                if self.row.is_some() {
+                    // Or what the journal has would find no place there.
+                    Layout::complete_folder(disk, &self.dir)?;
+                }
+                Known::read(disk, &self.dir, self.row.as_ref())?
+            }
         };
         Ok((self.files.insert(known), &self.dir))
     }

@@ -3,9 +3,40 @@
 use std::fs;
 
 use crate::{
+    crash::append,
+    leftover::{kill, owned, tokens},
     rebuild::{expect_all, fill},
-    world::World,
+    world::{World, batch, name, uids},
 };
+
+/// Nobody could have the account any more.
+#[test]
+fn what_the_journal_has_is_done_again_where_a_folder_has_lost_its_subfolders() {
+    let world = World::new();
+    let (store, faults) = world.open_with_faults();
+    let account = world.account(&store, "bob");
+    account.create(&name("Saved")).unwrap();
+    for token in ["one", "two"] {
+        let append = append(&world, "bob", "INBOX", token);
+        store.commit(batch([append])).unwrap();
+    }
+    let inbox = account.open(&name("INBOX")).unwrap();
+    inbox.copy(&uids(&[2]), &name("Saved")).unwrap();
+    drop((inbox, account));
+    kill(store, &faults);
+    for sub in ["tmp", "new", "cur"] {
+        fs::remove_dir_all(world.mails("bob", "Saved").join(sub)).unwrap();
+    }
+    fs::remove_dir_all(world.mails("bob", "INBOX").join("tmp")).unwrap();
+    for file in world.files("bob", "INBOX") {
+        fs::remove_file(file).unwrap();
+    }
+    let store = world.open();
+    let inbox = tokens(&world, &store, "bob", "INBOX");
+    assert_eq!(inbox, owned(&[(1, "one"), (2, "two")]));
+    let saved = tokens(&world, &store, "bob", "Saved");
+    assert_eq!(saved, owned(&[(1, "two")]));
+}
 
 #[test]
 fn a_lost_uidvalidity_file_is_made_up_for_by_the_list_of_uids() {
