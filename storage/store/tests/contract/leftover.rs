@@ -223,16 +223,21 @@ fn a_kill_alone_leaves_every_file_as_it_is() {
     assert_eq!(before, after);
 }
 
+/// Bob's home, and a copy of it with all that was done until now: what is on a disk that goes away.
+fn keep_home(world: &World, store: &Store) -> (PathBuf, PathBuf) {
+    store.checkpoint().unwrap();
+    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
+    copy_dir(&home, &elsewhere);
+    (home, elsewhere)
+}
+
 #[test]
 fn a_home_that_is_missing_at_a_start_keeps_its_changes_in_the_journal_until_it_is_back() {
     let world = World::new();
     let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
     deliver(&world, &store, "carol", "before");
-    store.checkpoint().unwrap();
-    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
-    // What is on the disk that goes away.
-    copy_dir(&home, &elsewhere);
+    let (home, elsewhere) = keep_home(&world, &store);
     for token in ["one", "two"] {
         deliver(&world, &store, "bob", token);
         deliver(&world, &store, "carol", token);
@@ -279,9 +284,7 @@ fn a_home_that_comes_back_while_the_server_runs_gets_its_changes_at_its_next_use
     let world = World::new();
     let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
-    store.checkpoint().unwrap();
-    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
-    copy_dir(&home, &elsewhere);
+    let (home, elsewhere) = keep_home(&world, &store);
     deliver(&world, &store, "bob", "one");
     kill(store, &faults);
     fs::remove_dir_all(&home).unwrap();
@@ -300,9 +303,7 @@ fn changes_done_in_the_middle_of_a_checkpoint_are_not_cut_before_they_are_durabl
     let (store, faults) = world.open_with_faults();
     deliver(&world, &store, "bob", "before");
     deliver(&world, &store, "carol", "gone");
-    store.checkpoint().unwrap();
-    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
-    copy_dir(&home, &elsewhere);
+    let (home, elsewhere) = keep_home(&world, &store);
     deliver(&world, &store, "bob", "one");
     kill(store, &faults);
     fs::remove_dir_all(&home).unwrap();
@@ -354,9 +355,7 @@ fn changes_that_a_kill_let_be_carried_on_only_in_part_are_done_in_their_order() 
     let (disk, faults) = Disk::failing(u64::MAX, io::ErrorKind::Other);
     let store = Store::open_on(disk, options()).unwrap();
     deliver(&world, &store, "bob", "before");
-    store.checkpoint().unwrap();
-    let (home, elsewhere) = (world.home("bob"), world.dir.path().join("unmounted"));
-    copy_dir(&home, &elsewhere);
+    let (home, elsewhere) = keep_home(&world, &store);
     // Together more than is written at once.
     for token in ["gone", "kept"] {
         let large = Bytes::from(vec![b'x'; 5 << 20]);

@@ -391,10 +391,7 @@ fn copy_all(from: &Path, to: &Path) {
 /// They worked on the new home, as if nobody else could have it.
 #[test]
 fn an_account_in_use_whose_home_has_changed_is_left_alone() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    world.deliver(&store, "carol", "INBOX");
+    let (world, store) = World::with_mail(&["bob", "carol"]);
     let _used = [world.account(&store, "bob"), world.account(&store, "carol")];
     let mut moved = world.spec("bob");
     moved.home = world.home("carol");

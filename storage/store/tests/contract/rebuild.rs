@@ -1,6 +1,6 @@
 //! The index lost or damaged; another start.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use facteur_disk::Disk;
 use facteur_index::Index;
@@ -25,6 +25,15 @@ pub(crate) fn fill(world: &World) {
     inbox.copy(&uids(&[2]), &name("Spam")).unwrap();
     drop(inbox);
     store.close().unwrap();
+}
+
+/// A world with mail: where INBOX's messages lie, and a place where somebody may put them meanwhile.
+pub(crate) fn filled() -> (World, PathBuf, PathBuf) {
+    let world = World::new();
+    fill(&world);
+    let mails = world.mails("bob", "INBOX");
+    let away = world.dir.path().join("away");
+    (world, mails, away)
 }
 
 pub(crate) fn expect_all(world: &World) {
@@ -236,10 +245,7 @@ fn keywords_of_a_lost_index_are_not_taken_for_others() {
 /// Each start took such an INBOX for missing and gave it a new UIDVALIDITY.
 #[test]
 fn messages_behind_a_link_keep_their_uidvalidity() {
-    let world = World::new();
-    fill(&world);
-    let mails = world.mails("bob", "INBOX");
-    let away = world.dir.path().join("away");
+    let (world, mails, away) = filled();
     let status = || {
         let store = world.open();
         let status = world.account(&store, "bob").status(&name("INBOX")).unwrap();

@@ -6,17 +6,14 @@ use std::fs;
 use facteur_model::Uid;
 
 use crate::{
-    rebuild::{expect_all, fill, remove_index},
+    rebuild::{expect_all, fill, filled, remove_index},
     world::{World, bytes_of, listed, name, text},
 };
 
 /// They were deleted: whoever lost a disk for one start lost its mail when it came back.
 #[test]
 fn files_that_come_back_after_a_start_without_them_have_their_uids() {
-    let world = World::new();
-    fill(&world);
-    let mails = world.mails("bob", "INBOX");
-    let away = world.dir.path().join("away");
+    let (world, mails, away) = filled();
     let start = || {
         let store = world.open();
         let inbox = world.mailbox(&store, "bob", "INBOX");

@@ -37,6 +37,16 @@ impl World {
         }
     }
 
+    /// One with an open store, and a message in INBOX for each of these accounts.
+    pub(crate) fn with_mail(for_each: &[&str]) -> (Self, Store) {
+        let world = Self::new();
+        let store = world.open();
+        for who in for_each {
+            world.deliver(&store, who, "INBOX");
+        }
+        (world, store)
+    }
+
     /// One in memory where the machine has such a file system: for tests that run very often.
     pub(crate) fn in_memory() -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());

@@ -106,10 +106,7 @@ fn own_changes_are_no_outside_changes() {
 
 #[test]
 fn a_checkpoint_brings_flags_into_names_and_uids_into_the_list() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    world.deliver(&store, "bob", "INBOX");
+    let (world, store) = World::with_mail(&["bob", "bob"]);
     let inbox = world.mailbox(&store, "bob", "INBOX");
     let add = change(FlagOperation::Add, &[Flag::Seen, Flag::Flagged], &["later"]);
     inbox.store(&uids(&[2]), &add).unwrap();
@@ -226,10 +223,7 @@ fn a_message_renamed_elsewhere_is_read_copied_and_expunged_without_a_look_before
 
 #[test]
 fn a_message_moved_elsewhere_from_one_folder_to_another_is_a_new_one_there() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    world.deliver(&store, "bob", "INBOX");
+    let (world, store) = World::with_mail(&["bob", "bob"]);
     let inbox = world.mailbox(&store, "bob", "INBOX");
     let trash = world.mailbox(&store, "bob", "Trash");
     let file = &world.files("bob", "INBOX")[0];
@@ -341,10 +335,7 @@ fn messages_that_two_sessions_notice_at_once_come_in_once() {
 /// Its letter was given to another keyword, and its messages had that.
 #[test]
 fn a_keyword_that_another_program_gives_a_letter_keeps_it() {
-    let world = World::new();
-    let store = world.open();
-    world.deliver(&store, "bob", "INBOX");
-    world.deliver(&store, "bob", "INBOX");
+    let (world, store) = World::with_mail(&["bob", "bob"]);
     let inbox = world.mailbox(&store, "bob", "INBOX");
     let add = |uid, keyword| {
         let add = change(FlagOperation::Add, &[], &[keyword]);
