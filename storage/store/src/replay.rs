@@ -66,6 +66,17 @@ pub(crate) struct How {
     pub(crate) reindex: bool,
 }
 
+/// What a record's changes are done to files with.
+pub(crate) struct Files<'a> {
+    pub(crate) disk: &'a Disk,
+    /// The bodies that follow the record.
+    pub(crate) bodies: &'a [&'a [u8]],
+    /// Whether files that are there are written anew.
+    pub(crate) rewrite: &'a Cell<bool>,
+    /// Takes the files that go once a checkpoint has what ended them.
+    pub(crate) unlinks: &'a mut Vec<PathBuf>,
+}
+
 /// Changes being done again.
 pub(crate) struct Replay<'a> {
     disk: &'a Disk,
@@ -175,12 +186,16 @@ impl<'a> Replay<'a> {
             return Ok(());
         };
         let mut whole = true;
+        let mut files = Files {
+            disk: self.disk,
+            bodies,
+            rewrite: &self.rewrite,
+            unlinks: &mut self.unlinks,
+        };
         for change in &changes {
-            let (disk, rewrite) = (self.disk, &self.rewrite);
-            let unlinks = &mut self.unlinks;
             whole &= match &mut home.maildir {
-                Some(maildir) => maildir.change(disk, change, bodies, rewrite, unlinks)?,
-                None => home.files(disk, change, bodies, rewrite, unlinks)?,
+                Some(maildir) => maildir.change(change, &mut files)?,
+                None => home.files(change, &mut files)?,
             };
         }
         if home.applied.is_some_and(|applied| lsn <= applied) {

@@ -7,7 +7,6 @@
 mod known;
 
 use std::{
-    cell::Cell,
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
@@ -31,7 +30,7 @@ use crate::{
     new_name,
     owner::state_of,
     record::{Added, Change, Content, CopyName, MailboxId, Message, body_of, uid_set},
-    replay::whole,
+    replay::{self, whole},
 };
 
 /// An account's folders.
@@ -115,15 +114,12 @@ impl Redo {
     /// Does a change to the files; whether those that it makes are there.
     pub(crate) fn change(
         &mut self,
-        disk: &Disk,
         change: &Change,
-        bodies: &[&[u8]],
-        rewrite: &Cell<bool>,
-        unlinks: &mut Vec<PathBuf>,
+        files: &mut replay::Files<'_>,
     ) -> Result<bool, StoreError> {
         match change {
             Change::Add(added) => {
-                let done = self.add(disk, added, bodies, rewrite, unlinks);
+                let done = self.add(added, files);
                 self.unless_half_gone(added.mailbox, done)
             }
             Change::Copy {
@@ -132,7 +128,7 @@ impl Redo {
                 pairs,
                 names,
             } => {
-                let done = self.copy(disk, (*from, *to), pairs, names, rewrite);
+                let done = self.copy((*from, *to), pairs, names, files);
                 self.unless_half_gone(*to, done)
             }
             Change::Expunge {
@@ -141,14 +137,14 @@ impl Redo {
                 files_go,
                 ..
             } => {
-                self.expunge(disk, mailbox, ranges, *files_go, unlinks)?;
+                self.expunge(mailbox, ranges, *files_go, files)?;
                 Ok(true)
             }
             Change::Flags { mailbox, runs } => {
                 let Some(folder) = self.folders.get_mut(&mailbox.guid) else {
                     return Ok(true);
                 };
-                let (known, _) = folder.known(disk)?;
+                let (known, _) = folder.known(files.disk)?;
                 let mut dirty = Vec::new();
                 for run in runs {
                     let last = run.last.row().map(|row| row.uid);
@@ -185,11 +181,13 @@ impl Redo {
 
     fn add(
         &mut self,
-        disk: &Disk,
         added: &Added,
-        bodies: &[&[u8]],
-        rewrite: &Cell<bool>,
-        unlinks: &mut Vec<PathBuf>,
+        replay::Files {
+            disk,
+            bodies,
+            rewrite,
+            unlinks,
+        }: &mut replay::Files<'_>,
     ) -> Result<bool, StoreError> {
         let Some(folder) = self.folders.get_mut(&added.mailbox.guid) else {
             return Ok(true);
@@ -258,11 +256,10 @@ impl Redo {
 
     fn copy(
         &mut self,
-        disk: &Disk,
         (from, to): (MailboxId, MailboxId),
         pairs: &[(u32, Message)],
         names: &[CopyName],
-        rewrite: &Cell<bool>,
+        replay::Files { disk, rewrite, .. }: &mut replay::Files<'_>,
     ) -> Result<bool, StoreError> {
         if !self.folders.contains_key(&to.guid) {
             return Ok(true);
@@ -308,11 +305,10 @@ impl Redo {
 
     fn expunge(
         &mut self,
-        disk: &Disk,
         mailbox: &MailboxId,
         ranges: &[(u32, u32)],
         files_go: bool,
-        unlinks: &mut Vec<PathBuf>,
+        replay::Files { disk, unlinks, .. }: &mut replay::Files<'_>,
     ) -> Result<(), StoreError> {
         let Some(folder) = self.folders.get_mut(&mailbox.guid) else {
             return Ok(());

@@ -1,17 +1,13 @@
 //! Doing a journal's changes again to the files of sdbox; those of a Maildir are
 //! [`crate::maildir::Redo`]'s.
 
-use std::{
-    cell::Cell,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_model::{Guid, InternalDate, Uid};
 use facteur_sdbox::{Layout as Sdbox, MessageFile, Metadata, NewMessage, Source};
 
-use super::{home::Home, whole};
+use super::{Files, home::Home, whole};
 use crate::{
     StoreError,
     compress::Compression,
@@ -21,24 +17,18 @@ use crate::{
 
 impl Home {
     /// Does a change to the files; whether those that it makes are there.
-    pub(super) fn files(
-        &self,
-        disk: &Disk,
-        change: &Change,
-        bodies: &[&[u8]],
-        rewrite: &Cell<bool>,
-        unlinks: &mut Vec<PathBuf>,
-    ) -> Result<bool, StoreError> {
+    pub(super) fn files(&self, change: &Change, files: &mut Files<'_>) -> Result<bool, StoreError> {
         match change {
-            Change::Add(added) => self.add(disk, added, bodies, rewrite, unlinks),
+            Change::Add(added) => self.add(added, files),
             Change::Copy {
                 from, to, pairs, ..
-            } => self.copy(disk, *from, *to, pairs, rewrite),
+            } => self.copy(*from, *to, pairs, files),
             Change::Expunge {
                 mailbox, ranges, ..
             } => {
                 if let Some((dir, _)) = self.mailboxes.get(&mailbox.guid) {
                     let gone = uid_set(ranges);
+                    let unlinks = &mut files.unlinks;
                     unlinks.extend(gone.iter().map(|uid| dir.join(Sdbox::file_name(uid))));
                 }
                 Ok(true)
@@ -52,11 +42,13 @@ impl Home {
 
     fn add(
         &self,
-        disk: &Disk,
         added: &Added,
-        bodies: &[&[u8]],
-        rewrite: &Cell<bool>,
-        unlinks: &mut Vec<PathBuf>,
+        Files {
+            disk,
+            bodies,
+            rewrite,
+            unlinks,
+        }: &mut Files<'_>,
     ) -> Result<bool, StoreError> {
         let Some((dir, _)) = self.mailboxes.get(&added.mailbox.guid) else {
             return Ok(true);
@@ -107,11 +99,10 @@ impl Home {
 
     fn copy(
         &self,
-        disk: &Disk,
         from: MailboxId,
         to: MailboxId,
         pairs: &[(u32, Message)],
-        rewrite: &Cell<bool>,
+        Files { disk, rewrite, .. }: &mut Files<'_>,
     ) -> Result<bool, StoreError> {
         let Some((to, _)) = self.mailboxes.get(&to.guid) else {
             return Ok(true);
