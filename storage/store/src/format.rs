@@ -324,6 +324,16 @@ impl Owner {
         }
     }
 
+    /// The same; `None` also while somebody looks through a Maildir.
+    pub(crate) fn locate_at_hand(&self, core: &Core, uid: Uid) -> Option<Located> {
+        match (&self.layout, core.maildir()) {
+            (Layout::Maildir(layout), Some(maildir)) => {
+                maildir.path_at_hand(&layout.folder(&core.name()), uid)
+            }
+            _ => self.locate(core, uid),
+        }
+    }
+
     /// Where a new message's file belongs. In a Maildir what it is called is noted: by a base and,
     /// if that does not follow from it, a GUID.
     pub(crate) fn name_new(

@@ -2,9 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use facteur_model::{
-    FlagOperation, Flags, Keyword, MailFormat, MailboxName, ModSeq, Uid, UidSet, UidValidity,
-};
+use facteur_model::{FlagOperation, Flags, Keyword, MailboxName, ModSeq, Uid, UidSet, UidValidity};
 
 use crate::{
     Snapshot, StoreError, Subscription, checkpoint, copy, expunge, flags, move_messages,
@@ -201,16 +199,12 @@ impl Mailbox {
     /// Opens a message of moderate size if it can be read at once: this waits for nobody and for no
     /// disk, so that async callers may ask. `None` says nothing: ask [`Self::read`] then.
     pub fn read_at_hand(&self, uid: Uid) -> Option<MessageReader> {
-        match self.owner.layout.format() {
-            MailFormat::Sdbox => self.reader_at_hand(uid, u64::MAX),
-            // Where its file is may have to be waited for.
-            MailFormat::Maildir => None,
-        }
+        self.reader_at_hand(uid, u64::MAX)
     }
 
     pub(crate) fn reader_at_hand(&self, uid: Uid, octets: u64) -> Option<MessageReader> {
         let size = self.view.snapshot().by_uid(uid)?.size;
-        let located = self.owner.locate(&self.view.core, uid)?;
+        let located = self.owner.locate_at_hand(&self.view.core, uid)?;
         let what = (self.owner.layout.format(), size, octets);
         read::reader_at_hand(&self.shared.disk, &located.path, what)
     }

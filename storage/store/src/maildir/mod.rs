@@ -26,7 +26,7 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::SystemTime,
 };
 
@@ -114,6 +114,15 @@ impl Folder {
     /// The path of a message's file, in the folder `dir`, as far as it is known.
     pub(crate) fn path(&self, dir: &Path, uid: Uid) -> Option<Located> {
         self.lock().locate(dir, uid)
+    }
+
+    /// The same; `None` also while somebody looks through the folder.
+    pub(crate) fn path_at_hand(&self, dir: &Path, uid: Uid) -> Option<Located> {
+        match self.0.try_lock() {
+            Ok(inner) => inner.locate(dir, uid),
+            Err(TryLockError::Poisoned(inner)) => inner.into_inner().locate(dir, uid),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Whether the names or the list lack something.
