@@ -270,7 +270,7 @@ impl Mailbox {
                     };
                     match renamed {
                         true => open(),
-                        false => Err(StoreError::Gone),
+                        false => Err(self.without_file(uid)),
                     }
                 }
                 result => result,
@@ -285,6 +285,24 @@ impl Mailbox {
             format: owner.layout.format(),
             plain_size,
         })
+    }
+
+    /// Why a message has no file: it was expunged meanwhile; or, where nobody else may remove one,
+    /// somebody did.
+    fn without_file(&self, uid: Uid) -> StoreError {
+        let located = self.owner.locate(&self.view.core, uid);
+        match (
+            located,
+            self.snapshot().by_uid(uid),
+            self.may_change_outside(),
+        ) {
+            (Some(located), Some(_), false) => {
+                let path = located.path.display();
+                let missing = format!("{path}: the message's file is missing");
+                io::Error::new(io::ErrorKind::NotFound, missing).into()
+            }
+            _ => StoreError::Gone,
+        }
     }
 
     pub(crate) fn row_id(&self) -> Result<u32, StoreError> {

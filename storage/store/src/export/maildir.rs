@@ -64,6 +64,10 @@ fn message(
 ) -> Result<Option<(String, Guid)>, StoreError> {
     let reader = match mailbox.read(state.uid) {
         Err(StoreError::Gone) => return Ok(None),
+        Err(error) if error.is_not_found() => {
+            tracing::warn!(%error, "message is left out");
+            return Ok(None);
+        }
         reader => reader?,
     };
     let guid = guid(export, name, state)?;

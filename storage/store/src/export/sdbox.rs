@@ -104,7 +104,11 @@ fn place(export: &mut Export<'_>, from: &Path, to: &Path, link: bool) -> Result<
     };
     match placed {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let from = from.display();
+            tracing::warn!(%from, "message is left out: its file is missing");
+            Ok(false)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -121,6 +125,10 @@ fn write_anew(
     };
     let reader = match mailbox.read(state.uid) {
         Err(StoreError::Gone) => return Ok(false),
+        Err(error) if error.is_not_found() => {
+            tracing::warn!(%error, "message is left out");
+            return Ok(false);
+        }
         reader => reader?,
     };
     let mails = to.parent().unwrap_or(to);

@@ -4,6 +4,7 @@
 use std::fs;
 
 use facteur_model::Uid;
+use facteur_store::StoreError;
 
 use crate::{
     rebuild::{expect_all, fill, filled, remove_index},
@@ -155,4 +156,20 @@ fn files_under_construction_go_after_an_unclean_end() {
     for path in left {
         assert!(!home.join(path).exists(), "{path}");
     }
+}
+
+/// Its client was told that all was well, and got nothing.
+#[test]
+fn a_message_whose_file_somebody_removed_is_no_expunged_one() {
+    let world = World::new();
+    fill(&world);
+    let store = world.open();
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    let path = world.mails("bob", "INBOX").join("u.1");
+    fs::remove_file(&path).unwrap();
+    let error = inbox.read(Uid::new(1).unwrap()).unwrap_err();
+    let path = path.display().to_string();
+    assert!(matches!(error, StoreError::Io(_)), "{error}");
+    assert!(error.to_string().contains(&path), "{error}");
+    inbox.read(Uid::new(2).unwrap()).unwrap();
 }
