@@ -124,7 +124,7 @@ impl Deliverer {
         &self,
         message: &Arrived,
         recipients: &[LocalRecipient],
-        put_off: &PutOff,
+        put_off: &mut PutOff,
         batch: &mut Batch,
     ) -> Vec<Outcome> {
         let transaction = Transaction {
@@ -135,7 +135,7 @@ impl Deliverer {
         let deferred = || Outcome::Deferred {
             reason: "mail store failed".to_owned(),
         };
-        let plan = |recipient: &LocalRecipient| {
+        let mut plan = |recipient: &LocalRecipient| {
             if put_off.has(recipient) {
                 return deferred();
             }
@@ -153,10 +153,11 @@ impl Deliverer {
                     %error,
                     "delivery deferred"
                 );
+                put_off.add(recipient);
                 deferred()
             })
         };
-        recipients.iter().map(plan).collect()
+        recipients.iter().map(&mut plan).collect()
     }
 
     fn plan_one(

@@ -8,7 +8,8 @@ use facteur_store::{NotCommitted, StoreError};
 
 use crate::LocalRecipient;
 
-/// Accounts whose own files failed when a message was committed: it is planned again without them.
+/// Accounts whose own files failed when a message was planned or committed: it is planned again
+/// without them.
 #[derive(Debug, Default)]
 pub struct PutOff(BTreeSet<AccountId>);
 
@@ -36,6 +37,11 @@ impl PutOff {
             tracing::warn!(%queue_id, %account, error = %cause, "delivery deferred");
         }
         Ok(())
+    }
+
+    /// This one's account cannot even be opened.
+    pub(crate) fn add(&mut self, recipient: &LocalRecipient) {
+        self.0.insert(facteur_account::spec(&recipient.account).id);
     }
 
     /// Whether it is the account of one of these.

@@ -92,7 +92,8 @@ impl Intake {
         let mut plans = 0;
         let mut put_off = PutOff::default();
         loop {
-            let settled = self.settle(arrival, (&arrived, &facts), (&local, &put_off), &remote);
+            let to = (&*local, &mut put_off);
+            let settled = self.settle(arrival, (&arrived, &facts), to, &remote);
             let failed = match settled {
                 Ok(finished) => return Ok(finished),
                 Err(failed) => failed,
@@ -114,7 +115,7 @@ impl Intake {
         &self,
         arrival: &Arrival,
         (arrived, facts): (&Arrived, &crate::header::Facts),
-        (local, put_off): (&[LocalRecipient], &PutOff),
+        (local, put_off): (&[LocalRecipient], &mut PutOff),
         remote: &[Recipient],
     ) -> Result<Finished, NotCommitted> {
         let transaction = &arrival.transaction;

@@ -92,7 +92,7 @@ fn plan_and_commit(
     let mut put_off = PutOff::default();
     let deliveries = loop {
         let mut batch = Batch::default();
-        let deliveries = deliverer.plan(&arrived, &recipients, &put_off, &mut batch);
+        let deliveries = deliverer.plan(&arrived, &recipients, &mut put_off, &mut batch);
         let change = states(&recipients, &deliveries);
         if change.is_empty() {
             break deliveries;

@@ -137,7 +137,7 @@ impl House {
         let mut batch = Batch::default();
         let outcomes = self
             .deliverer
-            .plan(message, recipients, &PutOff::default(), &mut batch);
+            .plan(message, recipients, &mut PutOff::default(), &mut batch);
         let sent = batch
             .spool
             .iter()

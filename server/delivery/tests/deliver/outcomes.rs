@@ -93,7 +93,7 @@ fn of_two_planned_at_once_the_second_is_refused_when_both_do_not_fit() {
         let outcomes = deliverer.plan(
             &house.arrived(MESSAGE),
             &recipients,
-            &PutOff::default(),
+            &mut PutOff::default(),
             &mut batch,
         );
         (outcomes, batch)
