@@ -81,6 +81,17 @@ impl HomeTemplate {
         Ok(template)
     }
 
+    /// The folder that all homes are in, as far as the template says it.
+    pub fn root(&self) -> Option<PathBuf> {
+        match self.path.first() {
+            Some(Piece::Text(text)) => {
+                let (root, _) = text.rsplit_once('/')?;
+                (!root.is_empty()).then(|| PathBuf::from(root))
+            }
+            _ => None,
+        }
+    }
+
     fn check_start(&self) -> Result<(), HomeError> {
         match self.path.first() {
             Some(Piece::Text(text)) if !text.starts_with('/') => {
@@ -254,6 +265,19 @@ mod tests {
                 MailFormat::Sdbox => home.path.display().to_string(),
                 MailFormat::Maildir => format!("maildir:{}", home.path.display()),
             })
+    }
+
+    #[test]
+    fn folder_of_all_homes_is_what_stands_before_the_variables() {
+        let root = |template| HomeTemplate::parse(template).unwrap().root();
+        for (template, expected) in [
+            ("sdbox:/home/virtual/%d/%n", Some("/home/virtual")),
+            ("/srv/mail-%u", Some("/srv")),
+            ("/%d/%n", None),
+            ("maildir:~/Maildir", None),
+        ] {
+            assert_eq!(root(template), expected.map(PathBuf::from), "{template}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod headers;
 mod keywords;
 mod load;
 mod log;
+mod mail_root;
 mod mailbox;
 mod maildir;
 mod maintenance;

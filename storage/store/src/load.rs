@@ -40,7 +40,13 @@ pub(crate) fn account(
     spec: &AccountSpec,
     settled: bool,
 ) -> Result<Owner, StoreError> {
-    shared.disk.create_dir_all_durably(&spec.home)?;
+    let disk = &shared.disk;
+    let new = !disk.is_dir(&spec.home)?;
+    if new {
+        shared.mail_root.expect(disk, &spec.home)?;
+        disk.create_dir_all_durably(&spec.home)?;
+    }
+    shared.mail_root.note(disk, &spec.home, new);
     shared.touches(&spec.home)?;
     match attempt(shared, spec, settled) {
         Err(StoreError::Index(cause)) => {

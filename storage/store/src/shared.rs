@@ -26,6 +26,7 @@ use crate::{
     handles::Handles,
     load,
     log::Log,
+    mail_root::MailRoot,
     maildir,
     owner::Owner,
     replay::{How, Replay, Scope},
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) staging: Arc<PathBuf>,
     pub(crate) log: Arc<Log>,
     pub(crate) start: Run,
+    pub(crate) mail_root: MailRoot,
     /// Held while a checkpoint is made.
     pub(crate) checkpointing: Mutex<()>,
     /// A file system could not be synced: what was written before may be lost, whatever a later sync
@@ -93,6 +95,7 @@ impl Shared {
         let host = maildir::host(&disk);
         Arc::new(Self {
             staging: Arc::new(options.state.join("staging")),
+            mail_root: MailRoot::new(options.mail_root.clone(), &options.state),
             disk,
             options,
             spool,

@@ -21,6 +21,9 @@ use crate::{
 pub struct Options {
     /// Its own folder: journal, spool, staging files.
     pub state: PathBuf,
+    /// The folder of all homes, if they have one. While there is nothing in it, though there was, no
+    /// home is made: its disk is not mounted.
+    pub mail_root: Option<PathBuf>,
     /// Folders every account has.
     pub auto_folders: Vec<AutoFolder>,
     /// Bodies up to this many bytes are staged in memory, and kept in the journal until a checkpoint.
@@ -124,6 +127,14 @@ impl Store {
     /// async callers may ask. `None` says nothing about the account: ask [`Self::account`] then.
     pub fn usage_at_hand(&self, account: &AccountId) -> Option<Usage> {
         self.shared.owner_at_hand(account)?.usage_at_hand()
+    }
+
+    /// Whether the mail folder has what it had; else no homes are made.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn look_at_mail_root(&self) -> Result<(), StoreError> {
+        self.shared.mail_root.look(&self.shared.disk)
     }
 
     /// Makes everything in the batch durable and visible, or nothing. Returns after the syncs it

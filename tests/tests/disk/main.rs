@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod away;
 mod broken;
 mod full;
 mod mail;

@@ -82,6 +82,9 @@ impl Parts {
         let first_start = !paths.state().exists();
         let store = Store::open(store::options(config)?)
             .map_err(|error| store_not_opened(&paths, error))?;
+        if let Err(error) = store.look_at_mail_root() {
+            tracing::error!(%error, "mail cannot be stored, and nobody can log in");
+        }
         store.compress_with(store::zlib_save(config));
         let directory = CurrentDirectory::new(directory::open(config, first_start).await?);
         let quota = QuotaMirror::new();

@@ -24,6 +24,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         .collect::<anyhow::Result<_>>()?;
     Ok(Options {
         state: Paths::new(config).state(),
+        mail_root: super::directory::home(config)?.root(),
         auto_folders,
         staging_memory: STAGING_MEMORY,
         ..durability(config)

@@ -76,7 +76,11 @@ impl Store {
 
 /// Whether the account was ever used: nothing is made for one that was not.
 fn is_there(shared: &Arc<Shared>, home: &Path) -> Result<bool, StoreError> {
-    Ok(shared.disk.is_dir(home)?)
+    let there = shared.disk.is_dir(home)?;
+    if !there {
+        shared.mail_root.expect(&shared.disk, home)?;
+    }
+    Ok(there)
 }
 
 /// How large a file is; 0 when it is missing.
