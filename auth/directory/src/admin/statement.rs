@@ -25,7 +25,7 @@ impl Change {
         match value {
             Value::Text(text) => {
                 parameters.push(text.clone());
-                self.dialect.push_placeholder(sql, parameters.len());
+                self.dialect.push_parameter(sql, parameters.len());
             }
             Value::Number(number) => {
                 let _ = write!(sql, "{number}");

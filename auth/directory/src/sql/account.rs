@@ -115,7 +115,7 @@ impl Sql {
              FROM mailbox {join} WHERE mailbox.username = {}",
             schema.select("mailbox", "quota", "quota"),
             schema.select("mailbox", "active", "active"),
-            self.placeholder(),
+            self.parameter(),
         );
         let rows = self.rows(sql, text.clone()).await?;
         let row = rows.iter().find(|row| {

@@ -48,7 +48,7 @@ impl Sql {
             "SELECT alias.address AS address, alias.goto AS goto{}{domain_active} FROM alias {join} \
              WHERE alias.address = {}",
             schema.select("alias", "active", "active"),
-            self.placeholder(),
+            self.parameter(),
         );
         let rows = self.rows(sql, key.clone()).await?;
         let mine = |row: &&Row| {

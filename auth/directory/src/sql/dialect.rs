@@ -9,9 +9,9 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// Writes the placeholder of parameter `number` (from 1). All our parameters are texts;
+    /// Writes what stands for parameter `number` (from 1). All our parameters are texts;
     /// PostgreSQL has to be told where the place does not say it, as in `CONCAT($1, '@', …)`.
-    pub(crate) fn push_placeholder(self, sql: &mut String, number: usize) {
+    pub(crate) fn push_parameter(self, sql: &mut String, number: usize) {
         match self {
             Self::Sqlite | Self::MySql => sql.push('?'),
             Self::Postgres => {

@@ -53,7 +53,7 @@ impl Sql {
             "SELECT domain.domain AS domain{}{} FROM domain WHERE domain.domain = {}",
             schema.select("domain", "backupmx", "backupmx"),
             schema.select("domain", "active", "active"),
-            self.placeholder(),
+            self.parameter(),
         );
         let rows = self.rows(sql, domain.as_str().to_owned()).await?;
         let row = rows.iter().find(|row| {
@@ -80,7 +80,7 @@ impl Sql {
         }
         let sql = format!(
             "SELECT domain.domain AS domain, domain.quota AS quota FROM domain WHERE domain.domain = {}",
-            self.placeholder(),
+            self.parameter(),
         );
         let rows = self.rows(sql, domain.as_str().to_owned()).await?;
         let row = rows.iter().find(|row| {
@@ -119,7 +119,7 @@ impl Sql {
              FROM alias_domain {join} WHERE alias_domain.alias_domain = {}",
             schema.select("alias_domain", "active", "active"),
             schema.select("domain", "active", "domain_active"),
-            self.placeholder(),
+            self.parameter(),
         );
         let rows = self.rows(sql, domain.as_str().to_owned()).await?;
         let active = |row: &&Row| {
@@ -134,9 +134,9 @@ impl Sql {
     }
 
     /// The only parameter of a native query.
-    pub(super) fn placeholder(&self) -> String {
+    pub(super) fn parameter(&self) -> String {
         let mut sql = String::new();
-        self.pool.dialect().push_placeholder(&mut sql, 1);
+        self.pool.dialect().push_parameter(&mut sql, 1);
         sql
     }
 }

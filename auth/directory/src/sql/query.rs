@@ -50,7 +50,7 @@ impl Query {
         })
     }
 
-    /// The SQL with placeholders.
+    /// The SQL with parameters.
     pub(crate) fn sql(&self) -> &std::sync::Arc<str> {
         &self.sql
     }
@@ -107,7 +107,7 @@ impl Reader<'_> {
     fn parameter(&mut self, pieces: Vec<Piece>) {
         self.parameters.push(pieces);
         self.dialect
-            .push_placeholder(&mut self.sql, self.parameters.len());
+            .push_parameter(&mut self.sql, self.parameters.len());
     }
 
     fn comment(&mut self, end: &str, needed: bool) -> Result<(), QueryError> {

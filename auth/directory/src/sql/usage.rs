@@ -90,17 +90,17 @@ impl Sql {
 /// that is there, and ours is absolute.
 async fn upsert(pool: &Pool, name: &str, bytes: u64, messages: u64) -> Result<(), sqlx::Error> {
     let name = [name.to_owned()];
-    let mut placeholder = String::new();
-    pool.dialect().push_placeholder(&mut placeholder, 1);
+    let mut parameter = String::new();
+    pool.dialect().push_parameter(&mut parameter, 1);
     let update: Arc<str> = format!(
-        "UPDATE quota2 SET bytes = {bytes}, messages = {messages} WHERE username = {placeholder}"
+        "UPDATE quota2 SET bytes = {bytes}, messages = {messages} WHERE username = {parameter}"
     )
     .into();
     if pool.execute(&update, &name).await? > 0 {
         return Ok(());
     }
     let insert: Arc<str> = format!(
-        "INSERT INTO quota2 (username, bytes, messages) VALUES ({placeholder}, {bytes}, {messages})"
+        "INSERT INTO quota2 (username, bytes, messages) VALUES ({parameter}, {bytes}, {messages})"
     )
     .into();
     match pool.execute(&insert, &name).await {
