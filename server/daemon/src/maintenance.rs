@@ -1,4 +1,4 @@
-//! `facteur account sync|check|rebuild|optimize`: what the running server does when it is asked, and
+//! `facteur account sync|check|rebuild|optimize|forget`: what the running server does when it is asked, and
 //! the command line itself where none runs.
 
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use facteur_address::Address;
 use facteur_control::{Answers, Refused, Verbs};
 use facteur_directory::Directory;
-use facteur_model::AccountSpec;
+use facteur_model::{AccountId, AccountSpec};
 use facteur_runtime::Bridge;
-use facteur_store::{Checked, Optimized, Rebuilt, Store, StoreError, Synced};
+use facteur_store::{Checked, Forgotten, Optimized, Rebuilt, Store, StoreError, Synced};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,16 +21,18 @@ pub(crate) enum Work {
     Check,
     Rebuild,
     Optimize,
+    Forget,
     QuotaGet,
     QuotaRecalc,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Sync,
         Self::Check,
         Self::Rebuild,
         Self::Optimize,
+        Self::Forget,
         Self::QuotaGet,
         Self::QuotaRecalc,
     ];
@@ -42,6 +44,7 @@ impl Work {
             Self::Check => "account.check",
             Self::Rebuild => "account.rebuild",
             Self::Optimize => "account.optimize",
+            Self::Forget => "account.forget",
             Self::QuotaGet => "quota.get",
             Self::QuotaRecalc => "quota.recalc",
         }
@@ -73,6 +76,7 @@ pub(crate) enum Outcome {
     Checked(Checked),
     Rebuilt(Rebuilt),
     Optimized(Optimized),
+    Forgotten(Forgotten),
     Quota(QuotaReport),
     /// It could not be done.
     Failed(String),
@@ -104,6 +108,8 @@ async fn carry_out(
     answers: Answers,
 ) -> Result<Value, Refused> {
     let addresses = match &wanted.accounts {
+        // Whose home is gone need not be in the directory any more.
+        Some(named) if work == Work::Forget => folded(named)?,
         Some(named) => known(&*parts.directory, named).await?,
         None => {
             let all = parts.directory.accounts().await;
@@ -131,6 +137,12 @@ async fn carry_out(
     Ok(Value::Null)
 }
 
+fn folded(named: &[String]) -> Result<Vec<Address>, Refused> {
+    let address = |name: &String| Address::parse(name).map(|address| address.folded());
+    let addresses: Result<_, _> = named.iter().map(address).collect();
+    addresses.map_err(Refused::because)
+}
+
 /// The accounts named: all must be there before anything is done.
 async fn known(directory: &dyn Directory, named: &[String]) -> Result<Vec<Address>, Refused> {
     let mut addresses = Vec::with_capacity(named.len());
@@ -148,6 +160,9 @@ async fn known(directory: &dyn Directory, named: &[String]) -> Result<Vec<Addres
 /// Does it to one account; `None` when it was removed meanwhile.
 async fn one(parts: &Parts, work: Work, address: &Address, mut steps: Steps) -> Option<Outcome> {
     steps.tell(0, 0);
+    if work == Work::Forget {
+        return Some(forget(parts, address).await);
+    }
     let record = match parts.directory.account(address).await {
         Ok(record) => record?,
         Err(error) => return Some(Outcome::Failed(error.to_string())),
@@ -169,6 +184,15 @@ async fn one(parts: &Parts, work: Work, address: &Address, mut steps: Steps) -> 
     Some(outcome)
 }
 
+async fn forget(parts: &Parts, address: &Address) -> Outcome {
+    let (store, id) = (parts.store.clone(), AccountId::new(&address.to_string()));
+    let forgotten = parts.bridge.run(move || store.forget_account(&id)).await;
+    forgotten.map_or_else(
+        |error| Outcome::Failed(error.to_string()),
+        Outcome::Forgotten,
+    )
+}
+
 fn perform(
     store: &Store,
     work: Work,
@@ -184,6 +208,7 @@ fn perform(
             Outcome::Rebuilt(store.rebuild_account(spec, &mut progress)?)
         }
         Work::Optimize => Outcome::Optimized(store.optimize_account(spec)?),
+        Work::Forget => Outcome::Forgotten(store.forget_account(&spec.id)?),
         Work::QuotaGet => Outcome::Quota(QuotaReport::read(store, spec)?),
         Work::QuotaRecalc => Outcome::Quota(QuotaReport::recount(store, spec)?),
     };

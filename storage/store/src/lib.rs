@@ -68,7 +68,8 @@ pub use export::{ExportFormat, Exported};
 pub use facteur_journal::{Clock, Fsync};
 pub use mailbox::{CopyOutcome, FlagChange, FlagOutcome, Mailbox, Summary};
 pub use maintenance::{
-    Checked, Finding, Findings, Kind as FindingKind, Optimized, Progress, Rebuilt, Remedy, Synced,
+    Checked, Finding, Findings, Forgotten, Kind as FindingKind, Optimized, Progress, Rebuilt,
+    Remedy, Synced,
 };
 pub use read::{MessageReader, Readers};
 pub use recount::Recount;

@@ -337,7 +337,7 @@ impl Log {
         if bytes > 0 && bytes != before {
             tracing::warn!(
                 bytes,
-                "the journal keeps changes to accounts that cannot be opened: it is done with them when their homes are there again"
+                "the journal keeps changes to accounts that cannot be opened: it is done with them when their homes are there again, or given up by `facteur account forget`"
             );
         }
     }

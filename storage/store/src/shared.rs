@@ -225,6 +225,17 @@ impl Shared {
         worked
     }
 
+    /// Ends an account's sessions and lets go of it.
+    pub(crate) fn send_away(self: &Arc<Self>, id: &AccountId) {
+        let slot = self.slot(id);
+        let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owner) = held.take() {
+            owner.retire(self);
+            self.forget_weight(&owner);
+            self.release_home(owner.layout.home());
+        }
+    }
+
     /// Has everybody who asks for the account told at once to come back later, until the guard is
     /// dropped. `None` when it is so already.
     pub(crate) fn close_account(self: &Arc<Self>, id: &AccountId) -> Option<Closed> {

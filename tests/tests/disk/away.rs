@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Ledger, calm, setup};
+use crate::{BOB, Ledger, calm, setup};
 use facteur_tests::{Imap, wait_for};
 
 #[test]
@@ -43,5 +43,32 @@ fn mail_waits_while_the_folder_of_all_homes_is_empty() {
     ledger.must_send(&facteur, 1000);
     ledger.holds(&facteur);
     facteur.must(&["account", "check", "--all"], "");
+    calm(&facteur);
+}
+
+#[test]
+fn home_that_is_gone_for_good_is_forgotten_on_demand() {
+    let mut facteur = setup("").start();
+    let mut ledger = Ledger::default();
+    ledger.must_send(&facteur, 1000);
+    let refused = facteur.cli(&["account", "forget", BOB], "");
+    let told = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(
+        !refused.status.success() && told.contains("its mail home is there"),
+        "{told}"
+    );
+    facteur.kill();
+    fs::remove_dir_all(facteur.data().join("mail/example.test/bob")).unwrap();
+    // The folder of all homes is not empty.
+    fs::create_dir_all(facteur.data().join("mail/example.test/alice")).unwrap();
+    facteur.restart();
+    facteur.must(&["account", "remove", BOB], "");
+    let forgotten = facteur.must(&["account", "forget", BOB], "");
+    assert!(forgotten.contains("1 messages among them"), "{forgotten}");
+    let nothing = facteur.must(&["account", "forget", BOB], "");
+    assert!(
+        nothing.contains("the journal has nothing of it"),
+        "{nothing}"
+    );
     calm(&facteur);
 }

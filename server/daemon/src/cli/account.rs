@@ -124,6 +124,13 @@ enum Verb {
     /// It is rewritten, and needs as much room again for the time it takes; the account's sessions
     /// wait so long.
     Optimize(care::Args),
+    /// Give up what the journal keeps for an account whose mail home is gone for good.
+    ///
+    /// What could not be brought into a home, because it is not there, stays in the journal until it
+    /// is: the log says so. Where it will not come back, that is given up here: messages that were
+    /// acknowledged and are nowhere else are lost. An account whose home is there is left alone, and
+    /// so is one whose disk seems not to be mounted.
+    Forget(care::ForgetArgs),
     /// Write a copy of an account for another server: the way back.
     ///
     /// Dovecot opens the copy and sees every mailbox, message, flag, keyword, UID, UIDVALIDITY, GUID
@@ -154,6 +161,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Check(args) => care::run(Work::Check, &args, context),
         Verb::Rebuild(args) => care::run(Work::Rebuild, &args, context),
         Verb::Optimize(args) => care::run(Work::Optimize, &args, context),
+        Verb::Forget(args) => care::run(Work::Forget, &args.into(), context),
         Verb::Export(args) => export::run(&args, context),
         verb => {
             let changes = verb.changes();
@@ -225,6 +233,7 @@ async fn perform(verb: Verb, admin: Admin<'_>) -> anyhow::Result<()> {
         | Verb::Check(_)
         | Verb::Rebuild(_)
         | Verb::Optimize(_)
+        | Verb::Forget(_)
         | Verb::Export(_) => {}
     }
     Ok(())

@@ -6,6 +6,7 @@
 mod check;
 mod copied;
 mod finding;
+mod forget;
 mod optimize;
 mod rebuild;
 mod sync;
@@ -13,11 +14,12 @@ mod sync;
 use std::{path::Path, sync::Arc};
 
 use facteur_disk::EntryKind;
-use facteur_model::AccountSpec;
+use facteur_model::{AccountId, AccountSpec};
 
 pub use check::Checked;
 use copied::Copy;
 pub use finding::{Finding, Findings, Kind, Remedy};
+pub use forget::Forgotten;
 pub use optimize::Optimized;
 pub use rebuild::Rebuilt;
 pub(crate) use rebuild::mend;
@@ -63,6 +65,15 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Rebuilt, StoreError> {
         rebuild::account(&self.shared, spec, progress)
+    }
+
+    /// Gives up what the journal has of an account whose home is gone for good: it would keep it for
+    /// ever. Who the directory knows no more may be named too.
+    ///
+    /// # Errors
+    /// When its home is there, or where no home is now; when the journal cannot be read or cut.
+    pub fn forget_account(&self, id: &AccountId) -> Result<Forgotten, StoreError> {
+        forget::account(&self.shared, id)
     }
 
     /// Makes an account's index as small as its content allows.

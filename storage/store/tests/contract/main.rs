@@ -18,6 +18,7 @@ mod compressed;
 mod crash;
 mod damage;
 mod folder;
+mod forget;
 mod headers;
 mod leftover;
 mod leftover_folders;

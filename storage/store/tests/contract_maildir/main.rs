@@ -26,6 +26,8 @@ mod crash;
 mod damage;
 #[path = "../contract/folder.rs"]
 mod folder;
+#[path = "../contract/forget.rs"]
+mod forget;
 #[path = "../contract/headers.rs"]
 mod headers;
 #[path = "../contract/leftover.rs"]

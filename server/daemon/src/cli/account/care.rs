@@ -1,4 +1,4 @@
-//! `facteur account sync|check|rebuild|optimize`
+//! `facteur account sync|check|rebuild|optimize|forget`
 
 use std::{
     io::{self, Write as _},
@@ -9,7 +9,7 @@ use facteur_address::Address;
 use facteur_config::Config;
 use facteur_control::{Progress, Verbs};
 use facteur_runtime::Bridge;
-use facteur_store::{Checked, Finding, FindingKind, Optimized, Rebuilt, Remedy, Synced};
+use facteur_store::{Checked, Finding, FindingKind, Forgotten, Optimized, Rebuilt, Remedy, Synced};
 use serde_json::Value;
 
 use crate::{
@@ -33,6 +33,27 @@ pub(in crate::cli) struct Args {
     /// One JSON object a line for each account instead of text.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ForgetArgs {
+    /// The accounts' addresses; the directory need not know them any more.
+    #[arg(value_parser = Address::parse, value_name = "ADDRESS", required = true)]
+    addresses: Vec<Address>,
+    /// One JSON object a line for each account instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<ForgetArgs> for Args {
+    fn from(args: ForgetArgs) -> Self {
+        let ForgetArgs { addresses, json } = args;
+        Self {
+            addresses,
+            all: false,
+            json,
+        }
+    }
 }
 
 /// Status 0: done, and nothing is wrong with any account; 1: not.
@@ -148,6 +169,7 @@ fn lines(report: &Report) -> Vec<String> {
         Outcome::Checked(checked) => of_check(checked, account),
         Outcome::Rebuilt(rebuilt) => (of_rebuild(*rebuilt), Vec::new()),
         Outcome::Optimized(optimized) => (of_optimize(*optimized), Vec::new()),
+        Outcome::Forgotten(forgotten) => (of_forget(*forgotten), Vec::new()),
         Outcome::Quota(report) => (report.line(), Vec::new()),
         Outcome::Failed(why) => (format!("failed: {why}"), Vec::new()),
     };
@@ -193,6 +215,15 @@ fn of_optimize(optimized: Optimized) -> String {
     }
     let (before, after) = (optimized.before, optimized.after);
     format!("index optimized: {before} octets before, {after} now")
+}
+
+fn of_forget(forgotten: Forgotten) -> String {
+    match forgotten {
+        Forgotten { changes: 0, .. } => "the journal has nothing of it".to_owned(),
+        Forgotten { changes, messages } => {
+            format!("given up: {changes} changes, {messages} messages among them")
+        }
+    }
 }
 
 fn of_check(checked: &Checked, account: &str) -> (String, Vec<String>) {
