@@ -63,7 +63,7 @@ pub(super) fn account(
     progress: Progress<'_>,
 ) -> Result<Checked, StoreError> {
     let mut checked = Checked::default();
-    if !is_there(shared, &spec.home)? {
+    if !is_there(shared, spec)? {
         checked.never_used = true;
         return Ok(checked);
     }

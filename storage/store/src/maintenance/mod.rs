@@ -11,7 +11,7 @@ mod optimize;
 mod rebuild;
 mod sync;
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use facteur_disk::EntryKind;
 use facteur_model::{AccountId, AccountSpec};
@@ -86,12 +86,20 @@ impl Store {
 }
 
 /// Whether the account was ever used: nothing is made for one that was not.
-fn is_there(shared: &Arc<Shared>, home: &Path) -> Result<bool, StoreError> {
-    let there = shared.disk.is_dir(home)?;
-    if !there {
-        shared.mail_root.expect(&shared.disk, home)?;
+fn is_there(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<bool, StoreError> {
+    let home = &spec.home;
+    if shared.disk.is_dir(home)? {
+        return Ok(true);
     }
-    Ok(there)
+    shared.mail_root.expect(&shared.disk, home)?;
+    if shared.log.since().unsettled.contains(&spec.id) {
+        let missing = format!(
+            "the mail home {} is missing, and the journal keeps changes to it",
+            home.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::NotFound, missing).into());
+    }
+    Ok(false)
 }
 
 /// How large a file is; 0 when it is missing.

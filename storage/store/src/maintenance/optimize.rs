@@ -22,7 +22,7 @@ pub struct Optimized {
 
 pub(super) fn account(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<Optimized, StoreError> {
     let path = index_path(&spec.home);
-    if !is_there(shared, &spec.home)? || size(shared, &path)? == 0 {
+    if !is_there(shared, spec)? || size(shared, &path)? == 0 {
         return Ok(Optimized {
             never_used: true,
             ..Optimized::default()

@@ -43,7 +43,7 @@ pub(super) fn account(
     spec: &AccountSpec,
     progress: Progress<'_>,
 ) -> Result<Rebuilt, StoreError> {
-    if !is_there(shared, &spec.home)? {
+    if !is_there(shared, spec)? {
         return Ok(Rebuilt {
             never_used: true,
             ..Rebuilt::default()

@@ -20,7 +20,7 @@ pub struct Synced {
 }
 
 pub(super) fn account(shared: &Arc<Shared>, spec: &AccountSpec) -> Result<Synced, StoreError> {
-    if !is_there(shared, &spec.home)? {
+    if !is_there(shared, spec)? {
         return Ok(Synced {
             never_used: true,
             in_use: false,

@@ -23,6 +23,8 @@ fn what_the_journal_keeps_of_a_home_that_is_gone_goes_when_it_is_given_up() {
     fs::remove_dir_all(&bob.home).unwrap();
     let store = world.open();
     store.account(&bob).unwrap_err();
+    // The check does not take it for one that was never used.
+    store.check_account(&bob, &mut |_, _| ()).unwrap_err();
     assert_eq!(
         store.forget_account(&bob.id).unwrap(),
         Forgotten {
