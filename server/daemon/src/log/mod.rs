@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use facteur_config::sections::{Log, LogFormat};
 use mail_log::MailLog;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, filter::LevelFilter, layer::SubscriberExt as _, reload,
+    EnvFilter, Layer as _, Registry,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    reload,
     util::SubscriberInitExt as _,
 };
 
@@ -55,7 +58,13 @@ pub(crate) fn start_warnings() {
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)
-        .with_filter(LevelFilter::WARN);
+        .with_filter(
+            // That the directory does not answer ends the command, and is said then.
+            Targets::new()
+                .with_default(LevelFilter::WARN)
+                .with_target("facteur_directory", LevelFilter::OFF)
+                .with_target("facteur::wiring::directory", LevelFilter::OFF),
+        );
     // Somebody else logs already.
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
