@@ -85,7 +85,8 @@ impl MailRoot {
         let text = root.as_os_str().as_bytes();
         let written = match disk.read(&self.note) {
             Ok(there) if there == text => Ok(()),
-            _ => disk.write_atomically(&self.note, text),
+            // No mail waits for it: the next checkpoint makes it durable.
+            _ => disk.write_unsynced(&self.note, text),
         };
         self.noted.store(written.is_ok(), Ordering::Release);
     }

@@ -80,6 +80,9 @@ impl Parts {
         let paths = Paths::new(config);
         paths.create()?;
         let first_start = !paths.state().exists();
+        if first_start {
+            tracing::info!(data = %paths.data.display(), "there is nothing of a server's in the data folder: taken for the first start");
+        }
         let store = Store::open(store::options(config)?)
             .map_err(|error| store_not_opened(&paths, error))?;
         if let Err(error) = store.look_at_mail_root() {
