@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use facteur_config::{Config, Entry, Loaded, Problems};
+use facteur_config::{Config, EditError, Entry, Loaded, Problem, Problems};
 use serde_json::json;
 
 use super::Context;
@@ -70,12 +70,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Check => {
             let loaded = context.load()?;
-            let parts = crate::wiring::check(&loaded);
-            let certificates = crate::wiring::check_certificates(&loaded);
-            let mut problems = Vec::new();
-            for found in [parts, certificates].into_iter().filter_map(Result::err) {
-                problems.extend(found.problems);
-            }
+            let problems = problems(&loaded);
             if !problems.is_empty() {
                 return Err(Problems::new(&loaded.file, problems).into());
             }
@@ -174,6 +169,19 @@ fn explain(
     Ok(())
 }
 
+/// What the parts say is wrong, and the certificates.
+fn problems(loaded: &Loaded) -> Vec<Problem> {
+    let parts = crate::wiring::check(loaded);
+    let certificates = crate::wiring::check_certificates(loaded);
+    let found = [parts, certificates].into_iter().filter_map(Result::err);
+    found.flat_map(|found| found.problems).collect()
+}
+
+/// Whether two say the same, wherever it stands by now.
+fn is_same(one: &Problem, other: &Problem) -> bool {
+    (&one.key, &one.message) == (&other.key, &other.message)
+}
+
 fn set(context: &Context, changes: &[String]) -> anyhow::Result<()> {
     let file = &context.config;
     let (pairs, []) = changes.as_chunks::<2>() else {
@@ -187,7 +195,41 @@ fn set(context: &Context, changes: &[String]) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("cannot read {}", file.display()))?,
     };
+    let before = Config::parse(file, &text);
     let text = facteur_config::set(file, &text, &pairs)?;
+    // What was wrong before does not keep a person from mending something else.
+    let known = before.map_or_else(|_| Vec::new(), |loaded| problems(&loaded));
+    let mut new = problems(&Config::parse(file, &text)?);
+    new.retain(|new| !known.iter().any(|known| is_same(known, new)));
+    if !new.is_empty() {
+        return Err(EditError::Refused(Problems::new(file, new)).into());
+    }
     crate::files::replace(file, text.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_changes_nothing_where_check_would_find_something_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context {
+            config: dir.path().join("facteur.toml"),
+        };
+        let old = "[queue]\nrelayhost = \"[smtp\"\n";
+        std::fs::write(&context.config, old).unwrap();
+        let set = |key: &str, value: &str| set(&context, &[key.to_owned(), value.to_owned()]);
+        let error = set("log.level", "loud").unwrap_err().to_string();
+        assert!(
+            error.starts_with("nothing is changed: log.level: "),
+            "{error}"
+        );
+        set("quota_rule", "Trash:nonsense").unwrap_err();
+        assert_eq!(std::fs::read_to_string(&context.config).unwrap(), old);
+        // What was wrong already is another matter.
+        set("log.level", "debug").unwrap();
+        set("relayhost", "[smtp.example.org]").unwrap();
+    }
 }
