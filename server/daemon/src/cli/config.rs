@@ -199,8 +199,14 @@ fn set(context: &Context, changes: &[String]) -> anyhow::Result<()> {
     let text = facteur_config::set(file, &text, &pairs)?;
     // What was wrong before does not keep a person from mending something else.
     let known = before.map_or_else(|_| Vec::new(), |loaded| problems(&loaded));
-    let mut new = problems(&Config::parse(file, &text)?);
+    let loaded = Config::parse(file, &text)?;
+    let mut new = problems(&loaded);
     new.retain(|new| !known.iter().any(|known| is_same(known, new)));
+    // Certificates may be named before they are there.
+    let files = crate::wiring::certificate_files(&loaded.config);
+    if !files.iter().flatten().all(|(_, path)| path.exists()) {
+        new.retain(|problem| !files.iter().flatten().any(|(key, _)| *key == problem.key));
+    }
     if !new.is_empty() {
         return Err(EditError::Refused(Problems::new(file, new)).into());
     }
