@@ -60,8 +60,10 @@ impl Transfer {
                     set
                 }
             };
+            let uid = next_uid(&mut row)?;
+            owner.check_free(shared, to, uid)?;
             let there = MessageState {
-                uid: next_uid(&mut row)?,
+                uid,
                 modseq: row.highest_modseq,
                 keywords: set,
                 ..*message

@@ -8,7 +8,7 @@ use facteur_store::StoreError;
 
 use crate::{
     rebuild::{expect_all, fill, filled, remove_index},
-    world::{World, bytes_of, listed, name, text},
+    world::{World, bytes_of, listed, name, text, uids},
 };
 
 /// They were deleted: whoever lost a disk for one start lost its mail when it came back.
@@ -98,6 +98,30 @@ fn messages_that_dovecot_wrote_are_taken_over_with_crlf() {
         "no file is written over"
     );
     assert_eq!(fs::read(mails.join("u.18")).unwrap(), b"damaged");
+}
+
+/// COPY and MOVE were acknowledged, and what was there was another message: MOVE removed the original.
+#[test]
+fn a_copy_is_not_taken_for_what_another_program_has_put_into_its_place() {
+    for moved in [false, true] {
+        let (world, store) = World::with_mail(&["bob", "bob"]);
+        let foreign = world.file("bob", "Spam", 1);
+        fs::copy(world.file("bob", "INBOX", 2), &foreign).unwrap();
+        let before = fs::read(&foreign).unwrap();
+        let take_there = || {
+            let inbox = world.mailbox(&store, "bob", "INBOX");
+            match moved {
+                true => inbox.move_to(&uids(&[1]), &name("Spam")),
+                false => inbox.copy(&uids(&[1]), &name("Spam")),
+            }
+        };
+        // The first runs into it; the account is reopened and takes it over.
+        assert!(take_there().is_err(), "moved: {moved}");
+        let (_, there) = take_there().unwrap().pairs[0];
+        assert_eq!(fs::read(&foreign).unwrap(), before, "moved: {moved}");
+        let spam = world.mailbox(&store, "bob", "Spam");
+        assert_eq!(listed(&spam), [1, there.value()], "moved: {moved}");
+    }
 }
 
 #[test]
