@@ -5,6 +5,7 @@
 //! journal has changed are made to say what the index says, and the list gets the lines it lacks.
 
 mod known;
+mod torn;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,14 +14,16 @@ use std::{
     time::SystemTime,
 };
 
-use facteur_compression::Method;
 use facteur_disk::Disk;
 use facteur_format::Source;
 use facteur_index::{Index, MailboxRow};
 use facteur_maildir::{BaseNames, FileName, KeywordFile, Layout, Letters, NewMessage, Place};
 use facteur_model::{Flags, Guid, Uid};
 
-use self::known::Known;
+use self::{
+    known::Known,
+    torn::{is_like, is_whole, sizes_of},
+};
 use super::names::write_keywords;
 use crate::{
     StoreError,
@@ -234,6 +237,11 @@ impl Redo {
             Content::File { name } => {
                 let tmps = [&*tmp, &self.inbox.join("tmp")];
                 if let Some(temporary) = new_name::find(disk, tmps, name)? {
+                    if let Some(found) = found.filter(|_| !rewrite.get())
+                        && !is_like(disk, &found, &temporary)?
+                    {
+                        whole::doubt(rewrite, &found);
+                    }
                     if there && !rewrite.get() {
                         unlinks.push(temporary);
                     } else {
@@ -281,7 +289,15 @@ impl Redo {
             };
             let (known, dir) = folder.known(disk)?;
             known.add_line(there.uid, Some(&name.guid), &name.base);
-            let is_there = known.path(dir, &name.base).is_some();
+            let found = known.path(dir, &name.base);
+            // Had another server given UIDs meanwhile, the sizes would tell that it is another message.
+            if let (false, Some(found), Some(source)) = (rewrite.get(), &found, &source)
+                && sizes_of(found).is_some_and(|sizes| sizes_of(source) == Some(sizes))
+                && !is_like(disk, found, source)?
+            {
+                whole::doubt(rewrite, found);
+            }
+            let is_there = found.is_some();
             let tmp = dir.join("tmp");
             if there.keywords != 0 {
                 folder.dirty.insert(there.uid);
@@ -388,17 +404,4 @@ impl Redone {
         }
         Ok(())
     }
-}
-
-/// Whether a file is the message with these bytes. Of a compressed one only how it begins is known.
-fn is_whole(disk: &Disk, path: &Path, parts: &[&[u8]]) -> io::Result<bool> {
-    let file = match disk.open(path) {
-        // Another program has just given it another name.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        opened => opened?,
-    };
-    if file.size()? == whole::size(parts) {
-        return whole::has(&file, 0, parts);
-    }
-    Ok(Method::detect(&file.read_begin(Method::MAGIC_LEN)?).is_some())
 }

@@ -1,7 +1,7 @@
 //! Doing a journal's changes again to the files of sdbox; those of a Maildir are
 //! [`crate::maildir::Redo`]'s.
 
-use std::{io, path::Path};
+use std::{cell::Cell, io, path::Path};
 
 use facteur_disk::{Disk, EntryKind};
 use facteur_model::{Guid, InternalDate, Uid};
@@ -76,6 +76,9 @@ impl Home {
             Content::There => Ok(true),
             Content::File { name } => {
                 if let Some(temporary) = new_name::find(disk, [dir, &self.inbox], name)? {
+                    if there && !rewrite.get() && !whole::is_like(disk, &path, &temporary)? {
+                        whole::doubt(rewrite, &path);
+                    }
                     if temporary.parent() == path.parent() {
                         disk.rename(&temporary, &path)?;
                     } else if there && !rewrite.get() {
@@ -114,13 +117,17 @@ impl Home {
                 continue;
             };
             let path = to.join(Sdbox::file_name(there.uid));
-            let is_there = disk.kind(&path)?.is_some();
+            let source = from.map(|from| from.join(Sdbox::file_name(here)));
+            let is_there = match &source {
+                Some(source) => has_copy(disk, source, &path, rewrite)?,
+                None => disk.kind(&path)?.is_some(),
+            };
             if is_there && !rewrite.get() {
                 continue;
             }
             let temporary = Disk::temporary_path(to);
-            let linked = match from {
-                Some(from) => copy::link(disk, &from.join(Sdbox::file_name(here)), &temporary),
+            let linked = match &source {
+                Some(source) => copy::link(disk, source, &temporary),
                 None => Err(StoreError::Gone),
             };
             match linked {
@@ -177,6 +184,28 @@ fn keep_foreign(disk: &Disk, path: &Path, guid: Guid) -> Result<Found, StoreErro
         return Ok(Found::Nothing);
     }
     Ok(found)
+}
+
+/// Whether the copy of what is at `source` is at `path`: linked or, where there are no links, copied.
+fn has_copy(
+    disk: &Disk,
+    source: &Path,
+    path: &Path,
+    rewrite: &Cell<bool>,
+) -> Result<bool, StoreError> {
+    let is_there = disk.kind(path)?.is_some();
+    if !is_there || rewrite.get() || whole::is_like(disk, path, source)? {
+        return Ok(is_there);
+    }
+    let original = MessageFile::open(disk, source).and_then(|file| file.metadata());
+    let Some(guid) = original.ok().and_then(|metadata| metadata.guid) else {
+        return Ok(true);
+    };
+    if let Found::Nothing = keep_foreign(disk, path, guid)? {
+        return Ok(false);
+    }
+    whole::doubt(rewrite, path);
+    Ok(true)
 }
 
 /// Writes a message's file as it was.

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, io, path::Path};
 
-use facteur_disk::DiskFile;
+use facteur_disk::{Disk, DiskFile};
 
 /// Bytes compared at once.
 const BLOCK: usize = 64 * 1024;
@@ -27,6 +27,34 @@ pub(crate) fn has(file: &DiskFile, mut offset: u64, parts: &[&[u8]]) -> io::Resu
             }
             offset += expected.len() as u64;
         }
+    }
+    Ok(true)
+}
+
+/// Whether a file is as the one that it was linked to, or copied from; also when that is gone.
+pub(crate) fn is_like(disk: &Disk, copy: &Path, original: &Path) -> io::Result<bool> {
+    let known = match disk.identity(original) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        known => known?,
+    };
+    if known == disk.identity(copy)? {
+        return Ok(true);
+    }
+    let (copy, original) = (disk.open(copy)?, disk.open(original)?);
+    let size = original.size()?;
+    if copy.size()? != size {
+        return Ok(false);
+    }
+    let mut block = vec![0; BLOCK];
+    let mut at = 0;
+    while at < size {
+        let length = usize::try_from(size - at).map_or(BLOCK, |left| left.min(BLOCK));
+        let expected = block.get_mut(..length).unwrap_or_default();
+        original.read_exact_at(expected, at)?;
+        if !has(&copy, at, &[expected])? {
+            return Ok(false);
+        }
+        at += length as u64;
     }
     Ok(true)
 }

@@ -165,6 +165,43 @@ fn a_file_whose_bytes_are_lost_without_another_boot_is_written_anew() {
     assert!(now.value() > seen.value() + 1000, "{now:?} after {seen:?}");
 }
 
+/// Where files cannot be linked they are copied, and the copy was not looked at.
+#[test]
+fn a_copy_whose_bytes_are_lost_without_another_boot_is_made_anew() {
+    let world = World::new();
+    let (store, faults) = world.open_with_faults();
+    faults.break_point("link", io::ErrorKind::PermissionDenied);
+    deliver(&world, &store, "bob", "one");
+    let inbox = world.mailbox(&store, "bob", "INBOX");
+    inbox.copy(&uids(&[1]), &name("Spam")).unwrap();
+    drop(inbox);
+    // Its file is copied from where it was written before its mailbox was there.
+    let mut staging = store.stage();
+    staging.write(b"T: large\r\n\r\nbody\r\n").unwrap();
+    staging.write(&[b'x'; 8192]).unwrap();
+    let large = Append {
+        body: staging.finish().unwrap(),
+        create: true,
+        ..world.append("bob", "Made")
+    };
+    store.commit(batch([large])).unwrap();
+    let before = text(&world.mailbox(&store, "bob", "Made"), 1);
+    kill(store, &faults);
+    for mailbox in ["Spam", "Made"] {
+        let [file] = &world.files("bob", mailbox)[..] else {
+            panic!("{mailbox}")
+        };
+        let file = fs::File::options().write(true).open(file).unwrap();
+        file.set_len(0).unwrap();
+    }
+
+    let store = world.open();
+    let spam = tokens(&world, &store, "bob", "Spam");
+    assert_eq!(spam, owned(&[(1, "one")]));
+    let after = text(&world.mailbox(&store, "bob", "Made"), 1);
+    assert!(after == before);
+}
+
 /// After a crash and an upgrade records that the new version could not read were passed over, and the
 /// messages in them lost.
 #[test]
