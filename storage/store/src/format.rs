@@ -5,7 +5,6 @@
 //! say the flags, and `dovecot-uidlist` whose they are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -155,29 +154,6 @@ impl Layout {
                 Ok(identity)
             }
         }
-    }
-
-    /// Those of these mailboxes that are copies of others of them: who copied a folder on disk copied its
-    /// GUID. The eldest is the original; where the file system does not say, the first.
-    pub(crate) fn copies(
-        &self,
-        disk: &Disk,
-        identified: &[(MailboxName, Identity)],
-    ) -> io::Result<BTreeSet<MailboxName>> {
-        let mut by_guid: BTreeMap<Guid, Vec<&MailboxName>> = BTreeMap::new();
-        for (name, identity) in identified {
-            by_guid.entry(identity.guid).or_default().push(name);
-        }
-        let mut copies = BTreeSet::new();
-        for alike in by_guid.values().filter(|alike| alike.len() > 1) {
-            let mut made = Vec::with_capacity(alike.len());
-            for name in alike {
-                made.push((disk.made(&self.folder(name))?, *name));
-            }
-            made.sort();
-            copies.extend(made.into_iter().skip(1).map(|(_, name)| name.clone()));
-        }
-        Ok(copies)
     }
 
     /// Writes who a mailbox is wherever its files say it, durably.

@@ -20,6 +20,7 @@ mod changes;
 mod checkpoint;
 mod commit;
 mod compress;
+mod copies;
 mod copy;
 mod door;
 mod error;

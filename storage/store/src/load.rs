@@ -15,7 +15,7 @@ use facteur_index::{Index, IndexError, MailboxRow, MessageRow};
 use facteur_model::{AccountSpec, Guid, InternalDate, MailboxName, ModSeq, UidValidity};
 
 use crate::{
-    StoreError, adopt, folders,
+    StoreError, adopt, copies, folders,
     format::Layout,
     maildir, maintenance,
     owner::{FORGOTTEN, Folder, Owner, State, UID_VALIDITY},
@@ -270,7 +270,7 @@ fn read_folders(
             None => nameless.push(folder.name),
         }
     }
-    let copies = layout.copies(disk, &identified)?;
+    let copies = copies::find(disk, layout, &mut identified)?;
     for (name, mut identity) in identified {
         if copies.contains(&name) {
             // The journal knows a mailbox by its GUID; and when it gets the original's name one day, its

@@ -14,7 +14,7 @@ use facteur_model::{AccountId, Guid, MailboxName, UidValidity};
 
 use super::How;
 use crate::{
-    StoreError,
+    StoreError, copies,
     folders::{graves, mails_in},
     format::Layout,
     load::{self, Left},
@@ -55,7 +55,7 @@ fn originals(disk: &Disk, layout: &Layout) -> Result<Vec<(MailboxName, Identity)
             identified.push((folder.name, identity));
         }
     }
-    let copies = layout.copies(disk, &identified)?;
+    let copies = copies::find(disk, layout, &mut identified)?;
     identified.retain(|(name, _)| !copies.contains(name));
     Ok(identified)
 }

@@ -182,3 +182,19 @@ fn messages_for_a_folder_that_another_program_has_removed_are_refused_and_then_i
         assert_eq!(listed(&world.mailbox(&store, "bob", "INBOX")), [1]);
     }
 }
+
+/// Each start gave both another identity, which they share.
+#[test]
+fn a_link_to_another_mailboxs_folder_is_no_mailbox_and_does_that_one_no_harm() {
+    let (world, store) = World::with_mail(&["bob"]);
+    world.deliver(&store, "bob", "Spam");
+    store.close().unwrap();
+    drop(store);
+    let before = world.status_at_start("bob", "Spam");
+    std::os::unix::fs::symlink(".Spam", world.mails("bob", "Junk")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.status_at_start("bob", "Spam"), before);
+        let account = world.account(&world.open(), "bob");
+        assert!(!account.has_mailbox(&name("Junk")).unwrap());
+    }
+}
