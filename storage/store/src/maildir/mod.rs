@@ -22,7 +22,7 @@ mod watch;
 pub(crate) use found::{Found, adopt, find, listed_files};
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -63,6 +63,9 @@ pub(crate) struct Inner {
     lines: Vec<u8>,
     /// Messages whose names may not say their flags.
     dirty: UidSet,
+    /// Those of them whose names lack nothing but letters for new keywords: their flags are as the names
+    /// say, which other programs may have changed.
+    letterless: BTreeSet<Uid>,
     /// Files that the last look found and that are still to become messages.
     strays: VecDeque<Stray>,
     /// Messages that were expunged and whose files may still be there.
@@ -225,6 +228,7 @@ impl Inner {
         }
         for message in renamed {
             self.dirty.insert(message.uid);
+            self.letterless.remove(&message.uid);
         }
         if let Some(files) = &self.files {
             let bases = gone.iter().filter_map(|uid| files.get(uid));
@@ -235,6 +239,7 @@ impl Inner {
     fn name(&mut self, one: &Named) {
         if one.dirty {
             self.dirty.insert(one.uid);
+            self.letterless.insert(one.uid);
         }
         let known = |files: &mut Files| files.note(one.uid, one.place, &one.name);
         if self.files.as_mut().is_some_and(known) {

@@ -122,6 +122,7 @@ impl Owner {
                 }
             };
         }
+        inner.letterless.clear();
         inner.write_list(disk, &dir, &folder.row)?;
         if core.view().is_none() {
             inner.files = None;
@@ -202,7 +203,10 @@ impl Inner {
                 missing.insert(message.uid);
                 continue;
             }
-            let name = file.renamed(message.flags, letters, known);
+            let name = match self.letterless.contains(&message.uid) {
+                true => file.renamed(file.flags(), letters.union(file.letters()), known),
+                false => file.renamed(message.flags, letters, known),
+            };
             if file.place() == Place::Cur && *file.name() == *name {
                 continue;
             }

@@ -9,10 +9,10 @@ use std::{
     },
 };
 
-use facteur_model::{Flag, FlagOperation, Flags, Uid};
+use facteur_model::{Flag, FlagOperation, Flags, Keyword, Uid};
 use facteur_store::StoreError;
 
-use crate::world::{MAIL, World, change, flags, listed, name, text, uids};
+use crate::world::{MAIL, World, batch, change, flags, listed, name, text, uids};
 
 fn seen() -> Flags {
     Flags::EMPTY.with(Flag::Seen)
@@ -374,6 +374,28 @@ fn a_delivery_to_a_folder_that_nobody_has_open_does_not_look_at_it() {
         listed(&world.mailbox(&store, "bob", "INBOX")),
         [1, 2, 3, 4, 5, 6]
     );
+}
+
+/// Its name lacked a letter for the keyword, and got one together with the flags of the delivery.
+#[test]
+fn flags_that_another_program_gives_a_message_with_a_new_keyword_stay() {
+    for opened in [false, true] {
+        let world = World::new();
+        let store = world.open();
+        let mut append = world.append("bob", "INBOX");
+        append.keywords = vec![Keyword::parse("new").unwrap()];
+        let before = opened.then(|| world.mailbox(&store, "bob", "INBOX"));
+        store.commit(batch([append])).unwrap();
+        set_flags(&world.files("bob", "INBOX")[0], "S");
+        store.checkpoint().unwrap();
+        drop(before);
+        let inbox = world.mailbox(&store, "bob", "INBOX");
+        let expected = vec!["new".to_owned()];
+        assert_eq!(flags(&inbox, 1), (seen(), expected), "opened: {opened}");
+        let file = world.files("bob", "INBOX").pop().unwrap();
+        let file = file.to_str().unwrap();
+        assert!(file.ends_with(":2,Sa"), "opened: {opened}: {file}");
+    }
 }
 
 #[test]
