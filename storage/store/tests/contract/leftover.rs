@@ -15,7 +15,7 @@ use facteur_model::{Flag, FlagOperation};
 use facteur_store::{Append, Body, Checkpoints, Options, Store};
 
 use crate::{
-    crash::append,
+    run::append,
     world::{World, batch, change, listed, name, text, uids},
 };
 

@@ -6,8 +6,8 @@ use facteur_disk::Disk;
 use facteur_model::{Flag, FlagOperation, MailFormat};
 
 use crate::{
-    crash::append,
     leftover::{copy_dir, kill, owned, tokens},
+    run::append,
     world::{World, batch, change, flags, name, uids},
 };
 

@@ -29,6 +29,7 @@ mod quota;
 mod race;
 mod rebuild;
 mod redelivery;
+mod run;
 mod script;
 mod sdbox;
 mod sync_order;

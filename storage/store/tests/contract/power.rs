@@ -11,8 +11,8 @@ use std::{
 use facteur_disk::{Disk, PowerLoss};
 
 use crate::{
-    crash::{Run, STEPS},
     points::class,
+    run::{Run, STEPS},
 };
 
 fn is_sqlites(path: &Path) -> bool {

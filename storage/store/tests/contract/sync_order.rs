@@ -4,7 +4,7 @@ use facteur_model::MailFormat;
 use facteur_store::{Batch, Body, Store};
 
 use crate::{
-    crash::append,
+    run::append,
     world::{World, batch, entry, name, uids},
 };
 

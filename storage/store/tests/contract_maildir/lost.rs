@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::{
-    crash::append,
     leftover::{kill, owned, tokens},
     rebuild::{expect_all, fill},
+    run::append,
     world::{World, batch, name, uids},
 };
 

@@ -51,6 +51,8 @@ mod race;
 mod rebuild;
 #[path = "../contract/redelivery.rs"]
 mod redelivery;
+#[path = "../contract/run.rs"]
+mod run;
 #[path = "../contract/script.rs"]
 mod script;
 #[path = "../contract/sync_order.rs"]
