@@ -52,14 +52,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_comes_back(before: u64, now: u64, small in 0u64..300) {
-            for now in [now, small, now >> 32, u64::MAX, 0] {
+        fn every_number_comes_back(before: u64, any: u64, small in 0u64..300) {
+            for number in [any, small, any >> 32, u64::MAX, 0] {
                 let mut out = Vec::new();
-                put(&mut out, now);
-                put_step(&mut out, before, now);
+                put(&mut out, number);
+                put_step(&mut out, before, number);
                 let mut input = out.as_slice();
-                prop_assert_eq!(take(&mut input), Some(now));
-                prop_assert_eq!(take_step(&mut input, before), Some(now));
+                prop_assert_eq!(take(&mut input), Some(number));
+                prop_assert_eq!(take_step(&mut input, before), Some(number));
                 prop_assert!(input.is_empty());
                 for end in 0..out.len().min(2) {
                     let mut cut = &out[..end];
